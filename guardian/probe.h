@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One probe of a unit: exec, tcp, unix or http, with Kubernetes' rules for thresholds (kubernetes.io, "Configure Liveness,
+ * Readiness and Startup Probes"): FailureThreshold failures in a row are a failure, SuccessThreshold successes in a row a
+ * success; the next try starts IntervalSec after the last one started, never before it ended, so a slow probe delays nobody.
+ * Hosts are numeric addresses or "localhost": PID 1 asks no name service.
+ */
+#include "common/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+typedef enum ProbeType { PROBE_NONE, PROBE_EXEC, PROBE_TCP, PROBE_UNIX, PROBE_HTTP } ProbeType;
+typedef struct ProbeConfig {
+        ProbeType type;
+        char *text;                 /* exec: the command line; owned by the unit's configuration */
+        char host[64];              /* tcp, http: numeric address */
+        uint16_t port;
+        char path[256];             /* unix: socket path; http: request path */
+        uint64_t interval_us, timeout_us;
+        unsigned failure_threshold, success_threshold;
+} ProbeConfig;
+
+/* Parses "exec:CMD", "tcp:HOST:PORT", "unix:PATH", "http://HOST:PORT/PATH" into type, text, host, port and path (numbers are
+ * left alone). -EINVAL with *why (static). */
+int probe_parse(const char *s, ProbeConfig *ret, const char **why);
+
+typedef struct Probe Probe;
+typedef struct ProbeOps {
+        /* Starts the command of an exec probe; its end is reported with probe_exec_done(). */
+        int (*exec)(Probe *p, const char *command, pid_t *pid, void *user);
+        void (*kill)(Probe *p, pid_t pid, void *user);
+        /* The streak crossed its threshold. detail is for people: "connect to 127.0.0.1:8000: Connection refused". */
+        void (*changed)(Probe *p, bool healthy, const char *detail, void *user);
+} ProbeOps;
+
+/* Makes and starts a probe: the first try comes after `delay_us`. cfg is kept by reference. */
+int probe_start(uv_loop_t *loop, const ProbeConfig *cfg, const ProbeOps *ops, void *user, uint64_t delay_us, Probe **ret);
+/* Ends it; no callback afterwards. Its memory goes with libuv's handles. NULL is fine; returns NULL. */
+Probe *probe_stop(Probe *p);
+/* The exec probe's command ended (waitid status: code 0 is a success). */
+void probe_exec_done(Probe *p, pid_t pid, int code, int signal);
+pid_t probe_exec_pid(const Probe *p); /* 0: none runs */
