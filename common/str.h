@@ -18,9 +18,11 @@ char *str_copy(char *dst, size_t cap, Str s);
 /* "k=v" at its first '='; false without one (then *k is all of s). */
 bool str_split(Str s, char sep, Str *k, Str *v);
 bool str_utf8_valid(Str s);
+/* Bytes of the well-formed UTF-8 sequence at the front of s; 0: none there (or s is empty). */
+size_t str_utf8_step(Str s);
 
-/* Dotted pattern of section 5 of the architecture: '*' is one segment, '**' as the last segment is one or more;
- * "a.*" never matches "a" nor "ab.c". A pattern without wildcard is exact. */
+/* Dotted pattern of section 5 of the architecture: '*' is one segment, '**' as the last segment is one or
+ * more; "a.*" never matches "a" nor "ab.c". A pattern without wildcard is exact. */
 bool pattern_match(const char *pattern, const char *subject);
 /* 0, or -EINVAL: empty segment, '*' inside a segment, '**' not last, byte outside [a-z0-9_.*-]. */
 int pattern_check(const char *pattern);
