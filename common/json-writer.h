@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Canonical JSON writer: the only maker of JSON in the tree. No white space; object keys are ASCII and must be added in
- * byte order when `canonical` is set (a wrong order is -EINVAL, sticky); integers within 2^53; escapes as RFC 8785:
+ * Canonical JSON writer: the only maker of JSON in the tree. No white space; object keys are ASCII and must
+ * be added in byte order when `canonical` is set (a wrong order is -EINVAL, sticky); integers within 2^53;
+ * escapes as RFC 8785:
  * \" \\ \b \t \n \f \r, \u00xx below 0x20, all else as UTF-8. Invalid UTF-8 in a value is replaced by U+FFFD.
  *
  * The first error sticks; json_finish() returns it, so that a caller checks once.
@@ -18,10 +19,10 @@ typedef struct JsonWriter {
         int error;
         bool canonical;
         unsigned depth;
-        uint32_t first;                          /* bit per level: nothing written there yet */
-        uint32_t object;                         /* bit per level: an object */
+        uint32_t first;  /* bit per level: nothing written there yet */
+        uint32_t object; /* bit per level: an object */
         bool key_pending;
-        char last_key[JSON_DEPTH_MAX][64];       /* for the order check; keys are at most 63 bytes */
+        char last_key[JSON_DEPTH_MAX][64]; /* for the order check; keys are at most 63 bytes */
 } JsonWriter;
 
 void json_init(JsonWriter *w, Buf *out, bool canonical);
@@ -38,7 +39,8 @@ void json_bool(JsonWriter *w, bool v);
 void json_null(JsonWriter *w);
 void json_hex(JsonWriter *w, const void *p, size_t n);
 void json_time(JsonWriter *w, uint64_t unix_ns);
-/* Thousandths as a decimal number ("84.2" from 84200): only for documents shown to people, refused when canonical. */
+/* Thousandths as a decimal number ("84.2" from 84200): only for documents shown to people, refused when
+ * canonical. */
 void json_milli(JsonWriter *w, uint64_t thousandths);
 /* Bytes that are already one valid JSON value. */
 void json_raw(JsonWriter *w, Str s);
@@ -52,8 +54,12 @@ void json_kv_bool(JsonWriter *w, const char *k, bool v);
 void json_kv_null(JsonWriter *w, const char *k);
 
 /*
- * One-pass check of the canonical form (architecture.md section 6): strict JSON, no white space, keys ASCII in strictly
- * ascending byte order (so no duplicates), integers within 2^53 only, canonical escapes only, valid UTF-8, depth <= 32.
- * Builds nothing. Returns 0, or -EINVAL with *offset (may be NULL) at the first bad byte and *why (may be NULL) a static text.
+ * One-pass check of the canonical form (architecture.md section 6): strict JSON, no white space, keys ASCII
+ * in strictly ascending byte order (so no duplicates), integers within 2^53 only, canonical escapes only,
+ * valid UTF-8, depth <= 32. Builds nothing. Returns 0, or -EINVAL with *offset (may be NULL) at the first bad
+ * byte and *why (may be NULL) a static text.
  */
 int json_check_canonical(Str s, size_t *offset, const char **why);
+/* The same pass with the rules of RFC 8259 alone (white space, any number, any order of keys; repeated keys
+ * go unnoticed): whether json_raw() may take s. */
+int json_check(Str s, size_t *offset, const char **why);
