@@ -148,6 +148,7 @@ bool rule_program_uses(const RuleProgram *r, const char *field);
 
 /* ---- many conditions, indexed by one string field: only those that can match a given key are visited */
 typedef struct RuleSet RuleSet;
+/* schema is kept by reference until rule_set_seal(). */
 int rule_set_new(const RuleSchema *schema, const char *key_field /* may be NULL: no index */, RuleSet **ret);
 RuleSet *rule_set_free(RuleSet *s);
 /* Compiles and adds; its number (0, 1, ...) goes to *ret (may be NULL). As rule_compile(). Not after

@@ -97,7 +97,7 @@ int yaml_size(const char *file, const YamlNode *n, Problems *p, uint64_t *ret) {
 }
 
 static int read_str(const YamlRead *r, const YamlField *f, const YamlNode *n, void *at) {
-        const char *s;
+        const char *s = NULL;
         int rc = yaml_str(r->file, n, r->problems, &s);
         if (rc < 0)
                 return rc;
@@ -119,7 +119,7 @@ static size_t count_names(const char *const *names) {
 }
 
 static int read_enum(const YamlRead *r, const YamlField *f, const YamlNode *n, void *at) {
-        const char *s;
+        const char *s = NULL;
         int rc = yaml_str(r->file, n, r->problems, &s);
         if (rc < 0)
                 return rc;
