@@ -209,7 +209,7 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
 
 /* ---- the gate */
 void enforce_gate_attached(Enforce *e, EnforceNow now); /* validated */
-void enforce_gate_lost(Enforce *e, EnforceNow now);
+void enforce_gate_lost(Enforce *e, EnforceNow now);     /* any instance ended, validated or not */
 bool enforce_gate_msg(Enforce *e, const Msg *m, EnforceNow now); /* VERDICT APPROVAL_PENDING POLICY_STATE */
 
 /* ---- the ledger */

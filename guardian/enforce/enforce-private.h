@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by the files of the enforcement core only. */
+#include "guardian/enforce/enforce.h"
+#include "common/cleanup.h"
+#include "common/list.h"
+
+#define NONE64 UINT64_MAX
+#define SELF   "guardian" /* the target of verbs without a unit */
+
+/*
+ * Where a governed action stands. A slot is freed only when nothing of it can be open on record any more: an intent that was
+ * sent is waited for, whatever its waiter was told meanwhile.
+ */
+typedef enum Stage {
+        STAGE_DECIDE,   /* DECIDE is out, or waits for a gate that restarts */
+        STAGE_ASKED,    /* waits for people */
+        STAGE_REDECIDE, /* they approved; the gate evaluates again */
+        STAGE_INTENT,   /* intent sent, not acknowledged */
+        STAGE_ACT,      /* under way */
+        STAGE_RECORD,   /* outcome known, action record not acknowledged */
+} Stage;
+
+typedef struct Proposal {
+        Stage stage;
+        bool ungated;
+        const EnforceVerb *verb; /* NULL: an intent of an earlier Guardian that is being closed */
+        ActionRequest r;
+        uint8_t digest[32];
+        uint64_t waiter;
+        bool answered; /* the waiter has its last answer */
+        ActorKind kind;
+        uint64_t uid;
+        Role role;
+        char reason[513], correlation_id[81], policy_revision[81], approval_id[49];
+        char *claims; /* NUL separated; owned */
+        unsigned n_claims;
+        uint64_t asked_us;  /* DECIDE or APPROVAL_ANSWERED sent to the present gate, NONE64: not */
+        bool reasked;
+        uint64_t use_by_us; /* NONE64 while people are asked */
+        uint64_t lockdown_epoch;
+        Verdict verdict;
+        uint64_t decision_index, intent_index, action_index;
+        Code code; /* why it was not run; CODE_OK otherwise */
+        Outcome outcome;
+        char outcome_reason[200];
+        uint64_t token;      /* of the record in flight, 0: none */
+        bool record_due;     /* the action record could not be queued (memory): try again at retry_us */
+        uint64_t retry_us;
+        uint64_t started_us, answer_by_us;
+        uint64_t duration_us;
+} Proposal;
+
+/* A vote, or a change of an approval's state, on its way into the ledger. */
+typedef struct VoteInFlight {
+        List node;
+        uint64_t token, uid, waiter, answer_by_us;
+        bool vote;      /* else a state record */
+        bool answered;
+        char id[49];
+} VoteInFlight;
+
+typedef struct Spooled {
+        List node;
+        uint8_t id[16];
+        uint64_t token, time_ns;
+        char *text; /* actor, action, resource, result, correlation_id, then the body; owned */
+        size_t at[5], body_at, body_len;
+} Spooled;
+
+typedef struct CeilingAct {
+        char target[129];
+        uint64_t at_us;
+} CeilingAct;
+
+struct Enforce {
+        EnforceConfig cfg;
+        EnforceOps ops;
+        void *user;
+        char gate_unit[129], ledger_unit[129], proposer_unit[129];
+        Proposal *open[ENFORCE_OPEN_MAX + ENFORCE_UNGATED_MAX]; /* NULL: free; owned */
+        Approvals approvals;
+        RecordQueue records;
+        List votes;   /* VoteInFlight */
+        List spooled; /* Spooled */
+        unsigned n_spooled;
+        uint64_t last_token;
+        /* the gate */
+        bool gate_attached, gate_silent;
+        List early; /* EarlyMsg */
+        unsigned n_early;
+        char policy_revision[81];
+        /* the ledger */
+        bool ledger_attached, ledger_ready, ledger_failed, rollback, folded;
+        uint64_t attach_sent_us, resync_us, query_req;
+        unsigned query_step;
+        uint64_t ledger_size, ledger_signed_size;
+        /* Guardian's own switches */
+        Mode mode_recorded;
+        bool paused, lockdown, switched; /* switched: pause or resume was said in this run */
+        char pause_reason[513];
+        uint64_t lockdown_epoch, break_glass_until_us;
+        /* limits */
+        uint64_t bucket_milli, bucket_us;
+        CeilingAct acts[ENFORCE_CEILING_ALL];
+        unsigned n_acts;
+        PartState seen_gate, seen_ledger;
+        EnforceStatus counters; /* only its counters are used */
+};
+
+/* A message of an instance that is not validated yet: heard, and acted on only if it becomes so. */
+typedef struct EarlyMsg {
+        List node;
+        MsgType type;
+        size_t n;
+        char header[];
+} EarlyMsg;
+
+/* verbs.c: pause, approve and their like, which never go through enforce_propose() */
+bool enforce_is_own_verb(const EnforceVerb *v);
+/* flow.c */
+void flow_ask_gate(Enforce *e, Proposal *p, EnforceNow now);
+void flow_verdict(Enforce *e, const Msg *m, EnforceNow now);
+void flow_intent_done(Enforce *e, Proposal *p, const char *code, uint64_t index, EnforceNow now);
+void flow_action_done(Enforce *e, Proposal *p, const char *code, uint64_t index, EnforceNow now);
+void flow_append_action(Enforce *e, Proposal *p, EnforceNow now);
+void flow_act_ungated(Enforce *e, Proposal *p, const char *why, EnforceNow now);
+void flow_end(Enforce *e, Proposal *p, Code code, const char *reason);
+void flow_answer(Enforce *e, Proposal *p, bool more, Code code, const char *reason);
+void flow_put_context(Enforce *e, MsgBuilder *b, const EnforceTarget *t, EnforceNow now);
+Mode flow_mode(const Enforce *e);
+bool flow_ceiling(Enforce *e, const char *target, EnforceNow now);
+void flow_count_act(Enforce *e, const char *target, uint64_t at_us);
+bool flow_target(const Enforce *e, const Proposal *p, EnforceTarget *t);
+void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result, const char *reason,
+        const Proposal *p, EnforceNow now);
+/* people.c */
+void people_ask(Enforce *e, Proposal *p, const Msg *m, EnforceNow now);
+void people_pending(Enforce *e, const Msg *m, EnforceNow now);
+void people_close(Enforce *e, Approval *a, ApprovalState state, const char *reason, EnforceNow now);
+void people_record_done(Enforce *e, VoteInFlight *v, const char *code, uint64_t index, EnforceNow now);
+void people_answered(Enforce *e, Approval *a, Proposal *p, uint64_t index, EnforceNow now);
+void people_tick(Enforce *e, EnforceNow now);
+uint64_t people_deadline(const Enforce *e);
+/* spool and ledger, ledger-side.c */
+int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now);
+int spool_put(Enforce *e, const EnforceSpool *r, bool store);
+/* enforce.c */
+Proposal *proposal_new(Enforce *e, bool ungated);
+void proposal_free(Enforce *e, Proposal *p);
+Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]);
+PartState gate_state(const Enforce *e, EnforceNow now);
+PartState ledger_state(const Enforce *e, EnforceNow now);
+void notice(Enforce *e, EnforceNow now);
+uint64_t new_token(Enforce *e);
+void make_correlation(Enforce *e, Str given, char out[81]);
+
+/* tests/sim switches a guard off to show that the invariants notice; nothing of this is in a shipped build. */
+typedef enum EnforceFault {
+        FAULT_NONE,
+        FAULT_NO_DIGEST,       /* a verdict's digest is not compared */
+        FAULT_NO_REQUEST,      /* a verdict is taken for the target's open proposal whatever its id */
+        FAULT_NO_INCARNATION,  /* the last check ignores the incarnation */
+        FAULT_NO_USE_BY,       /* late verdicts and late acts run */
+        FAULT_NO_PAUSE,        /* the last check ignores pause */
+        FAULT_NO_LOCKDOWN,     /* the last check ignores the lockdown epoch */
+        FAULT_ACT_EARLY,       /* act before the intent is durable */
+        FAULT_NO_CLOSE,        /* open intents are not closed at attachment */
+        FAULT_NO_CEILING,
+        FAULT_REPEAT_UNKNOWN,  /* an open intent of an earlier Guardian is carried out again */
+        FAULT_SELF_VOTE,       /* the requester's vote counts */
+        FAULT_NO_HEAL,         /* Heal= is not looked at */
+        FAULT_NO_RENUMBER,     /* unacknowledged appends are forgotten when the ledger restarts */
+        FAULT_NO_ANSWER,       /* what waits for a dead gate is never ended */
+        _FAULT_MAX
+} EnforceFault;
+#ifdef GUARDIAN_TEST_HOOKS
+extern EnforceFault enforce_fault;
+#define FAULTY(f) (enforce_fault == (f))
+#else
+#define FAULTY(f) false
+#endif

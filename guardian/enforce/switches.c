@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guardian/enforce/enforce-private.h"
+
+/* Pause, resume and break-glass: Guardian's own switches, never asked of the gate (consent.md sections 4 and 5). */
+static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
+        const EnforceVerb *v = enforce_verb(str_of(verb));
+        return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
+}
+
+Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now) {
+        Code code = switch_allowed(kind, role, "pause");
+        if (code != CODE_OK)
+                return code;
+        if (reason.n == 0)
+                return CODE_INVALID;
+        e->paused = e->switched = true;
+        str_copy(e->pause_reason, sizeof(e->pause_reason), reason);
+        e->ops.pause_marker(e->user, e->pause_reason);
+        flow_config_record(e, actor, "pause", "on", e->pause_reason, NULL, now);
+        e->ops.changed(e->user);
+        notice(e, now);
+        return CODE_OK;
+}
+
+Code enforce_resume(Enforce *e, ActorKind kind, const char *actor, Role role, EnforceNow now) {
+        Code code = switch_allowed(kind, role, "resume");
+        if (code != CODE_OK)
+                return code;
+        e->switched = true;
+        if (e->paused) {
+                e->paused = false;
+                e->pause_reason[0] = 0;
+                e->ops.pause_marker(e->user, NULL);
+                flow_config_record(e, actor, "resume", "off", "", NULL, now);
+                e->ops.changed(e->user);
+        }
+        notice(e, now);
+        return CODE_OK;
+}
+
+Code enforce_break_glass(
+        Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, uint64_t ttl_us, EnforceNow now) {
+        Code code = switch_allowed(kind, role, "break_glass");
+        if (code != CODE_OK)
+                return code;
+        if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)
+                return CODE_INVALID;
+        Proposal p = {.verb = enforce_verb(STR_LIT("break_glass")), .kind = kind, .role = role, .ungated = true};
+        e->ops.random16(e->user, p.r.request_id);
+        str_copy(p.r.actor, sizeof(p.r.actor), str_of(actor));
+        str_copy(p.r.action, sizeof(p.r.action), STR_LIT("break_glass"));
+        str_copy(p.r.target, sizeof(p.r.target), STR_LIT(SELF));
+        str_copy(p.reason, sizeof(p.reason), reason);
+        make_correlation(e, (Str){NULL, 0}, p.correlation_id);
+        /* The one act without a verdict that must be on record first. */
+        if (spool_act(e, &p, "break-glass", now) < 0)
+                return CODE_FAILED;
+        e->break_glass_until_us = now.boot_us + ttl_us;
+        e->counters.ungated++;
+        e->ops.changed(e->user);
+        notice(e, now);
+        return CODE_OK;
+}
