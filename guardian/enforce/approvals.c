@@ -86,19 +86,19 @@ int approval_add_need(Approval *a, Str text) {
 Code approval_vote_check(const Approval *a, uint64_t uid, Role role) {
         char actor[40];
         switch (a->state) {
-                case APPROVAL_VOID:
-                        return CODE_STALE_TARGET;
-                case APPROVAL_USED:
-                        return CODE_APPROVAL_USED;
-                case APPROVAL_EXPIRED:
-                        return CODE_APPROVAL_EXPIRED;
-                case APPROVAL_DENIED:
-                        return CODE_APPROVAL_DENIED;
-                case APPROVAL_APPROVED:
-                        return CODE_ALREADY_VOTED;
-                case APPROVAL_PENDING:
-                case _APPROVAL_MAX:
-                        break;
+        case APPROVAL_VOID:
+                return CODE_STALE_TARGET;
+        case APPROVAL_USED:
+                return CODE_APPROVAL_USED;
+        case APPROVAL_EXPIRED:
+                return CODE_APPROVAL_EXPIRED;
+        case APPROVAL_DENIED:
+                return CODE_APPROVAL_DENIED;
+        case APPROVAL_APPROVED:
+                return CODE_ALREADY_VOTED;
+        case APPROVAL_PENDING:
+        case _APPROVAL_MAX:
+                break;
         }
         if (role < ROLE_OPERATOR)
                 return CODE_DENIED_BY_ROLE;
@@ -116,7 +116,8 @@ bool approval_satisfied(const Approval *a, bool optimistic) {
         const ApprovalNeed *needs = a->n_needs ? a->needs : &one;
         unsigned n_needs = a->n_needs ? a->n_needs : 1;
         bool used[APPROVAL_VOTES_MAX] = {false};
-        /* The highest need first, each served by the least of the people who may: greedy is exact for ordered roles. */
+        /* The highest need first, each served by the least of the people who may: greedy is exact for ordered
+         * roles. */
         for (int role = ROLE_ADMIN; role >= (int)ROLE_OPERATOR; role--) {
                 unsigned want = 0;
                 for (unsigned i = 0; i < n_needs; i++)
@@ -124,7 +125,8 @@ bool approval_satisfied(const Approval *a, bool optimistic) {
                 for (int have = role; want > 0 && have <= (int)ROLE_ADMIN; have++)
                         for (unsigned i = 0; want > 0 && i < a->n_votes; i++) {
                                 const ApprovalVote *v = &a->votes[i];
-                                if (used[i] || !v->approve || (int)v->role != have || !(v->durable || optimistic))
+                                if (used[i] || !v->approve || (int)v->role != have ||
+                                        !(v->durable || optimistic))
                                         continue;
                                 used[i] = true;
                                 want--;

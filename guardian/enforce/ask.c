@@ -27,7 +27,8 @@ static void refuse(Enforce *e, const Ask *a, Code code) {
 
 static bool take_token(Enforce *e, EnforceNow now) {
         const uint64_t cap = ENFORCE_RATE_BURST * 1000ull;
-        uint64_t gained = now.boot_us > e->bucket_us ? (now.boot_us - e->bucket_us) * ENFORCE_RATE_PER_S / 1000 : 0;
+        uint64_t gained =
+                now.boot_us > e->bucket_us ? (now.boot_us - e->bucket_us) * ENFORCE_RATE_PER_S / 1000 : 0;
         if (gained > 0) {
                 e->bucket_milli = gained > cap - e->bucket_milli ? cap : e->bucket_milli + gained;
                 e->bucket_us = now.boot_us;
@@ -75,11 +76,12 @@ static bool args_fit(const Ask *a) {
                 return false;
         for (unsigned i = 0; i < in->n_args; i++) {
                 Str k, v;
-                if (in->args[i].n >= sizeof(((ActionRequest *)NULL)->args[0]) || !str_split(in->args[i], '=', &k, &v) ||
-                        k.n == 0 || k.n > 63)
+                if (in->args[i].n >= sizeof(((ActionRequest *)NULL)->args[0]) ||
+                        !str_split(in->args[i], '=', &k, &v) || k.n == 0 || k.n > 63)
                         return false;
                 for (size_t c = 0; c < k.n; c++)
-                        if ((unsigned char)k.p[c] <= ' ' || (unsigned char)k.p[c] > '~' || k.p[c] == '"' || k.p[c] == '\\')
+                        if ((unsigned char)k.p[c] <= ' ' || (unsigned char)k.p[c] > '~' || k.p[c] == '"' ||
+                                k.p[c] == '\\')
                                 return false;
                 if (memchr(in->args[i].p, 0, in->args[i].n) || !str_utf8_valid(v))
                         return false;
@@ -115,7 +117,8 @@ static Code check_target(Enforce *e, Ask *a) {
                 a->reason = "an argument is missing or malformed";
                 return CODE_INVALID;
         }
-        if ((a->target.pinned_up && strcmp(a->verb->name, "stop") == 0) || (a->target.pinned_down && a->verb->healing)) {
+        if ((a->target.pinned_up && strcmp(a->verb->name, "stop") == 0) ||
+                (a->target.pinned_down && a->verb->healing)) {
                 a->reason = "the unit is pinned";
                 return CODE_PINNED;
         }
@@ -128,7 +131,8 @@ static Code check_target(Enforce *e, Ask *a) {
         return CODE_OK;
 }
 
-/* One open proposal per target; a person's verb may pass one that only waits for people (its act voids it). */
+/* One open proposal per target; a person's verb may pass one that only waits for people (its act voids it).
+ */
 static Code check_room(Enforce *e, Ask *a, EnforceNow now) {
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
                 const Proposal *o = e->open[i];
@@ -234,7 +238,9 @@ static void decide_way(Enforce *e, Ask *a, EnforceNow now) {
         }
         Code code = down ? CODE_OK : check_room(e, a, now);
         if (down) {
-                code = e->rollback ? CODE_LEDGER_ROLLBACK : ledger_down ? CODE_LEDGER_UNAVAILABLE : CODE_GOVERNANCE_UNAVAILABLE;
+                code = e->rollback   ? CODE_LEDGER_ROLLBACK
+                       : ledger_down ? CODE_LEDGER_UNAVAILABLE
+                                     : CODE_GOVERNANCE_UNAVAILABLE;
                 a->reason = ledger_down ? "the ledger is not available" : "governance is not available";
         }
         if (code != CODE_OK)

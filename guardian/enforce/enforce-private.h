@@ -9,8 +9,8 @@
 #define SELF   "guardian" /* the target of verbs without a unit */
 
 /*
- * Where a governed action stands. A slot is freed only when nothing of it can be open on record any more: an intent that was
- * sent is waited for, whatever its waiter was told meanwhile.
+ * Where a governed action stands. A slot is freed only when nothing of it can be open on record any more: an
+ * intent that was sent is waited for, whatever its waiter was told meanwhile.
  */
 typedef enum Stage {
         STAGE_DECIDE,   /* DECIDE is out, or waits for a gate that restarts */
@@ -35,7 +35,7 @@ typedef struct Proposal {
         char reason[513], correlation_id[81], policy_revision[81], approval_id[49];
         char *claims; /* NUL separated; owned */
         unsigned n_claims;
-        uint64_t asked_us;  /* DECIDE or APPROVAL_ANSWERED sent to the present gate, NONE64: not */
+        uint64_t asked_us; /* DECIDE or APPROVAL_ANSWERED sent to the present gate, NONE64: not */
         bool reasked;
         uint64_t use_by_us; /* NONE64 while people are asked */
         uint64_t lockdown_epoch;
@@ -44,8 +44,8 @@ typedef struct Proposal {
         Code code; /* why it was not run; CODE_OK otherwise */
         Outcome outcome;
         char outcome_reason[200];
-        uint64_t token;      /* of the record in flight, 0: none */
-        bool record_due;     /* the action record could not be queued (memory): try again at retry_us */
+        uint64_t token;  /* of the record in flight, 0: none */
+        bool record_due; /* the action record could not be queued (memory): try again at retry_us */
         uint64_t retry_us;
         uint64_t started_us, answer_by_us;
         uint64_t duration_us;
@@ -55,7 +55,7 @@ typedef struct Proposal {
 typedef struct VoteInFlight {
         List node;
         uint64_t token, uid, waiter, answer_by_us;
-        bool vote;      /* else a state record */
+        bool vote; /* else a state record */
         bool answered;
         char id[49];
 } VoteInFlight;
@@ -132,8 +132,8 @@ Mode flow_mode(const Enforce *e);
 bool flow_ceiling(Enforce *e, const char *target, EnforceNow now);
 void flow_count_act(Enforce *e, const char *target, uint64_t at_us);
 bool flow_target(const Enforce *e, const Proposal *p, EnforceTarget *t);
-void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result, const char *reason,
-        const Proposal *p, EnforceNow now);
+void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result,
+        const char *reason, const Proposal *p, EnforceNow now);
 /* people.c */
 void people_ask(Enforce *e, Proposal *p, const Msg *m, EnforceNow now);
 void people_pending(Enforce *e, const Msg *m, EnforceNow now);
@@ -155,23 +155,24 @@ void notice(Enforce *e, EnforceNow now);
 uint64_t new_token(Enforce *e);
 void make_correlation(Enforce *e, Str given, char out[81]);
 
-/* tests/sim switches a guard off to show that the invariants notice; nothing of this is in a shipped build. */
+/* tests/sim switches a guard off to show that the invariants notice; nothing of this is in a shipped build.
+ */
 typedef enum EnforceFault {
         FAULT_NONE,
-        FAULT_NO_DIGEST,       /* a verdict's digest is not compared */
-        FAULT_NO_REQUEST,      /* a verdict is taken for the target's open proposal whatever its id */
-        FAULT_NO_INCARNATION,  /* the last check ignores the incarnation */
-        FAULT_NO_USE_BY,       /* late verdicts and late acts run */
-        FAULT_NO_PAUSE,        /* the last check ignores pause */
-        FAULT_NO_LOCKDOWN,     /* the last check ignores the lockdown epoch */
-        FAULT_ACT_EARLY,       /* act before the intent is durable */
-        FAULT_NO_CLOSE,        /* open intents are not closed at attachment */
+        FAULT_NO_DIGEST,      /* a verdict's digest is not compared */
+        FAULT_NO_REQUEST,     /* a verdict is taken for the target's open proposal whatever its id */
+        FAULT_NO_INCARNATION, /* the last check ignores the incarnation */
+        FAULT_NO_USE_BY,      /* late verdicts and late acts run */
+        FAULT_NO_PAUSE,       /* the last check ignores pause */
+        FAULT_NO_LOCKDOWN,    /* the last check ignores the lockdown epoch */
+        FAULT_ACT_EARLY,      /* act before the intent is durable */
+        FAULT_NO_CLOSE,       /* open intents are not closed at attachment */
         FAULT_NO_CEILING,
-        FAULT_REPEAT_UNKNOWN,  /* an open intent of an earlier Guardian is carried out again */
-        FAULT_SELF_VOTE,       /* the requester's vote counts */
-        FAULT_NO_HEAL,         /* Heal= is not looked at */
-        FAULT_NO_RENUMBER,     /* unacknowledged appends are forgotten when the ledger restarts */
-        FAULT_NO_ANSWER,       /* what waits for a dead gate is never ended */
+        FAULT_REPEAT_UNKNOWN, /* an open intent of an earlier Guardian is carried out again */
+        FAULT_SELF_VOTE,      /* the requester's vote counts */
+        FAULT_NO_HEAL,        /* Heal= is not looked at */
+        FAULT_NO_RENUMBER,    /* unacknowledged appends are forgotten when the ledger restarts */
+        FAULT_NO_ANSWER,      /* what waits for a dead gate is never ended */
         _FAULT_MAX
 } EnforceFault;
 #ifdef GUARDIAN_TEST_HOOKS

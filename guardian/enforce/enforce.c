@@ -20,8 +20,10 @@ int enforce_new(const EnforceConfig *cfg, const EnforceOps *ops, void *user, Enf
         e->ops = *ops;
         e->user = user;
         str_copy(e->gate_unit, sizeof(e->gate_unit), str_of(cfg->gate_unit ? cfg->gate_unit : "governance"));
-        str_copy(e->ledger_unit, sizeof(e->ledger_unit), str_of(cfg->ledger_unit ? cfg->ledger_unit : "ledger"));
-        str_copy(e->proposer_unit, sizeof(e->proposer_unit), str_of(cfg->proposer_unit ? cfg->proposer_unit : "immune"));
+        str_copy(e->ledger_unit, sizeof(e->ledger_unit),
+                str_of(cfg->ledger_unit ? cfg->ledger_unit : "ledger"));
+        str_copy(e->proposer_unit, sizeof(e->proposer_unit),
+                str_of(cfg->proposer_unit ? cfg->proposer_unit : "immune"));
         record_queue_init(&e->records, send_record, e);
         list_init(&e->votes);
         list_init(&e->spooled);
@@ -40,7 +42,7 @@ int enforce_new(const EnforceConfig *cfg, const EnforceOps *ops, void *user, Enf
 enum { EARLY_MAX = 192 };
 
 static void early_clear(Enforce *e) {
-        LIST_FOREACH_SAFE(it, nx, &e->early)
+        LIST_FOREACH_SAFE (it, nx, &e->early)
                 free(container_of(it, EarlyMsg, node));
         list_init(&e->early);
         e->n_early = 0;
@@ -65,9 +67,9 @@ Enforce *enforce_free(Enforce *e) {
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++)
                 if (e->open[i])
                         proposal_free(e, e->open[i]);
-        LIST_FOREACH_SAFE(it, nx, &e->votes)
+        LIST_FOREACH_SAFE (it, nx, &e->votes)
                 free(container_of(it, VoteInFlight, node));
-        LIST_FOREACH_SAFE(it, nx, &e->spooled) {
+        LIST_FOREACH_SAFE (it, nx, &e->spooled) {
                 Spooled *s = container_of(it, Spooled, node);
                 free(s->text);
                 free(s);
@@ -195,7 +197,7 @@ static void gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
 void enforce_gate_attached(Enforce *e, EnforceNow now) {
         e->gate_attached = true;
         e->gate_silent = false;
-        LIST_FOREACH(it, &e->early) {
+        LIST_FOREACH (it, &e->early) {
                 const EarlyMsg *k = container_of(it, EarlyMsg, node);
                 Msg m = {.type = k->type, .header = {k->header, k->n}, .fd = -1};
                 gate_msg(e, &m, now);

@@ -116,7 +116,8 @@ typedef struct EnforceOps {
         /*
          * Do it now, in this loop turn, on that incarnation and no other. The outcome comes through
          * enforce_act_result() with the same request_id, once, at once or later, whatever happens to the unit
-         * in between. r->target "" for verbs without a unit. Verbs `mode` and `lockdown` never come here.
+         * in between. r->target is "guardian" for verbs without a unit. Verbs `mode` and `lockdown` never
+         * come here.
          */
         void (*act)(void *user, const ActionRequest *r, bool ungated);
         void (*reply)(void *user, const EnforceReply *r);
@@ -208,8 +209,8 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         uint64_t ttl_us, EnforceNow now);
 
 /* ---- the gate */
-void enforce_gate_attached(Enforce *e, EnforceNow now); /* validated */
-void enforce_gate_lost(Enforce *e, EnforceNow now);     /* any instance ended, validated or not */
+void enforce_gate_attached(Enforce *e, EnforceNow now);          /* validated */
+void enforce_gate_lost(Enforce *e, EnforceNow now);              /* any instance ended, validated or not */
 bool enforce_gate_msg(Enforce *e, const Msg *m, EnforceNow now); /* VERDICT APPROVAL_PENDING POLICY_STATE */
 
 /* ---- the ledger */

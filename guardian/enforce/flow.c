@@ -4,9 +4,9 @@
 #include <inttypes.h>
 
 /*
- * The path of one action: DECIDE, verdict, intent, last check and act in one step, action record. What binds what is
- * consent.md section 2; each check here closes a counterexample of the model, and has a fault in enforce-private.h that takes
- * it away to show that the simulator notices.
+ * The path of one action: DECIDE, verdict, intent, last check and act in one step, action record. What binds
+ * what is consent.md section 2; each check here closes a counterexample of the model, and has a fault in
+ * enforce-private.h that takes it away to show that the simulator notices.
  */
 Mode flow_mode(const Enforce *e) {
         Mode recorded = e->mode_recorded == MODE_NONE ? MODE_ENFORCE : e->mode_recorded;
@@ -111,7 +111,8 @@ void flow_put_context(Enforce *e, MsgBuilder *b, const EnforceTarget *t, Enforce
         put_list(b, TAG_FACT, t->facts, t->n_facts);
 }
 
-static void build_decide(Enforce *e, const Proposal *p, const EnforceTarget *t, EnforceNow now, MsgBuilder *b) {
+static void build_decide(
+        Enforce *e, const Proposal *p, const EnforceTarget *t, EnforceNow now, MsgBuilder *b) {
         static const char *const kinds[] = {"person", "unit", "supervisor"};
         msg_begin(b, MSG_DECIDE);
         msg_put_bytes(b, TAG_REQUEST_ID, p->r.request_id);
@@ -278,13 +279,14 @@ void flow_append_action(Enforce *e, Proposal *p, EnforceNow now) {
         json_kv_str(&w, "target", p->r.target);
         json_object_end(&w);
         /* No memory for the one record that must not be missing: enforce_tick() tries again. */
-        p->record_due = push(e, p, RECORD_ACTION, p->intent_index, outcome_to_string((int)p->outcome), &w, now) < 0;
+        p->record_due =
+                push(e, p, RECORD_ACTION, p->intent_index, outcome_to_string((int)p->outcome), &w, now) < 0;
         p->retry_us = now.boot_us + 1000000;
         buf_done(&out);
 }
 
-void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result, const char *reason,
-        const Proposal *p, EnforceNow now) {
+void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result,
+        const char *reason, const Proposal *p, EnforceNow now) {
         Buf out = BUF_INIT(4096);
         JsonWriter w;
         json_init(&w, &out, true);
@@ -339,7 +341,8 @@ static bool act_inside(Enforce *e, Proposal *p, EnforceNow now) {
         }
         if (mode) {
                 e->mode_recorded = (Mode)mode_from_string(v); /* checked when it was proposed */
-                flow_config_record(e, p->r.actor, "mode", mode_to_string((int)e->mode_recorded), p->reason, p, now);
+                flow_config_record(
+                        e, p->r.actor, "mode", mode_to_string((int)e->mode_recorded), p->reason, p, now);
         } else {
                 bool on = str_eq(v, "on");
                 e->lockdown_epoch += on != e->lockdown;
@@ -377,7 +380,8 @@ void enforce_act_result(
         Proposal *p = proposal_find(e, request_id);
         if (!p || p->stage != STAGE_ACT)
                 return;
-        settle(e, p, outcome == OUTCOME_OK || outcome == OUTCOME_FAILED ? outcome : OUTCOME_UNKNOWN, reason, now);
+        settle(e, p, outcome == OUTCOME_OK || outcome == OUTCOME_FAILED ? outcome : OUTCOME_UNKNOWN, reason,
+                now);
         notice(e, now);
 }
 
@@ -444,7 +448,8 @@ static Proposal *verdict_for(Enforce *e, const Msg *m) {
         return p;
 }
 
-/* The final decision of an answered approval must name it, under the revision that asked (consent.md section 2). */
+/* The final decision of an answered approval must name it, under the revision that asked (consent.md section
+ * 2). */
 static bool fits_approval(Enforce *e, const Proposal *p, const Msg *m) {
         Str id = msg_str(m, TAG_APPROVAL_ID);
         Verdict v = (Verdict)msg_u64(m, TAG_VERDICT, VERDICT_NONE);
@@ -452,7 +457,7 @@ static bool fits_approval(Enforce *e, const Proposal *p, const Msg *m) {
                 return v != VERDICT_ALLOW || !id.p;
         const Approval *a = approvals_find(&e->approvals, p->approval_id);
         return a && v != VERDICT_REQUIRE_APPROVAL && str_eq(id, p->approval_id) &&
-                (v != VERDICT_ALLOW || str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));
+               (v != VERDICT_ALLOW || str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));
 }
 
 static void allowed(Enforce *e, Proposal *p, const Msg *m, EnforceNow now) {
@@ -477,11 +482,13 @@ static void allowed(Enforce *e, Proposal *p, const Msg *m, EnforceNow now) {
         }
         for (unsigned i = 0; i < ELEMENTSOF(e->open) && code == CODE_OK; i++) {
                 const Proposal *o = e->open[i];
-                if (o && o != p && !o->ungated && o->stage >= STAGE_INTENT && strcmp(o->r.target, p->r.target) == 0)
+                if (o && o != p && !o->ungated && o->stage >= STAGE_INTENT &&
+                        strcmp(o->r.target, p->r.target) == 0)
                         code = CODE_TARGET_BUSY, why = "another action on this unit is under way";
         }
         if (code == CODE_OK && ledger_state(e, now) != PART_READY)
-                code = e->rollback ? CODE_LEDGER_ROLLBACK : CODE_LEDGER_UNAVAILABLE, why = "the ledger is not ready";
+                code = e->rollback ? CODE_LEDGER_ROLLBACK : CODE_LEDGER_UNAVAILABLE,
+                why = "the ledger is not ready";
         if (code == CODE_OK && append_intent(e, p, now) < 0)
                 code = CODE_LEDGER_UNAVAILABLE, why = "too many records wait for the ledger";
         if (code != CODE_OK) {

@@ -3,9 +3,9 @@
 #include <errno.h>
 
 /*
- * The ledger as Guardian uses it: attachment, open intents, acknowledgements; at the first attachment of a run three
- * readings (lockdown as recorded, healing acts of the last ten minutes for the ceilings, recovery records of a spool that was
- * half imported), before which nothing is proposed.
+ * The ledger as Guardian uses it: attachment, open intents, acknowledgements; at the first attachment of a
+ * run three readings (lockdown as recorded, healing acts of the last ten minutes for the ceilings, recovery
+ * records of a spool that was half imported), before which nothing is proposed.
  */
 enum { RESYNC_US = 200000, QUERY_PAGE = 256 };
 #define QUERY_REQ_BASE (1ull << 62)
@@ -13,7 +13,7 @@ typedef enum QueryStep { QUERY_LOCKDOWN, QUERY_ACTS, QUERY_RECOVERY, QUERY_DONE 
 
 /* ---- spool */
 static Spooled *spooled_find(Enforce *e, const uint8_t id[16]) {
-        LIST_FOREACH(it, &e->spooled) {
+        LIST_FOREACH (it, &e->spooled) {
                 Spooled *s = container_of(it, Spooled, node);
                 if (memcmp(s->id, id, sizeof(s->id)) == 0)
                         return s;
@@ -29,7 +29,7 @@ static void spooled_free(Enforce *e, Spooled *s) {
 }
 
 static void spool_import(Enforce *e, EnforceNow now) {
-        LIST_FOREACH(it, &e->spooled) {
+        LIST_FOREACH (it, &e->spooled) {
                 Spooled *s = container_of(it, Spooled, node);
                 const char *f[5];
                 if (s->token != 0)
@@ -163,8 +163,8 @@ void enforce_ledger_lost(Enforce *e, EnforceNow now) {
 }
 
 /*
- * An intent without an action. One of ours under way is closed by its own path (its records are sent again). Anything else
- * is of an earlier Guardian: what became of it nobody knows, and it is never repeated.
+ * An intent without an action. One of ours under way is closed by its own path (its records are sent again).
+ * Anything else is of an earlier Guardian: what became of it nobody knows, and it is never repeated.
  */
 static void open_intent(Enforce *e, const Msg *m, EnforceNow now) {
         Proposal *p = proposal_find(e, msg_bytes(m, TAG_REQUEST_ID));
@@ -187,7 +187,8 @@ static void open_intent(Enforce *e, const Msg *m, EnforceNow now) {
         p->intent_index = msg_u64(m, TAG_INDEX, NONE64);
         p->outcome = OUTCOME_UNKNOWN;
         p->answer_by_us = NONE64;
-        str_copy(p->outcome_reason, sizeof(p->outcome_reason), STR_LIT("Guardian ended before the outcome was known"));
+        str_copy(p->outcome_reason, sizeof(p->outcome_reason),
+                STR_LIT("Guardian ended before the outcome was known"));
         e->counters.closed_unknown++;
         if (FAULTY(FAULT_REPEAT_UNKNOWN))
                 e->ops.act(e->user, &p->r, false);
@@ -201,20 +202,21 @@ static void query(Enforce *e, uint64_t from, EnforceNow now) {
         msg_put_u64(&b, TAG_FROM, from);
         msg_put_u64(&b, TAG_LIMIT, QUERY_PAGE);
         switch ((QueryStep)e->query_step) {
-                case QUERY_LOCKDOWN:
-                        msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_CONFIG);
-                        msg_put_cstr(&b, TAG_ACTION, "lockdown");
-                        break;
-                case QUERY_ACTS:
-                        msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_ACTION);
-                        msg_put_u64(&b, TAG_SINCE_NS,
-                                now.wall_ns > ENFORCE_CEILING_US * 1000 ? now.wall_ns - ENFORCE_CEILING_US * 1000 : 0);
-                        break;
-                case QUERY_RECOVERY:
-                        msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_RECOVERY);
-                        break;
-                case QUERY_DONE:
-                        return;
+        case QUERY_LOCKDOWN:
+                msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_CONFIG);
+                msg_put_cstr(&b, TAG_ACTION, "lockdown");
+                break;
+        case QUERY_ACTS:
+                msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_ACTION);
+                msg_put_u64(&b, TAG_SINCE_NS,
+                        now.wall_ns > ENFORCE_CEILING_US * 1000 ? now.wall_ns - ENFORCE_CEILING_US * 1000
+                                                                : 0);
+                break;
+        case QUERY_RECOVERY:
+                msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_RECOVERY);
+                break;
+        case QUERY_DONE:
+                return;
         }
         (void)e->ops.to_ledger(e->user, &b, (Str){NULL, 0});
 }
@@ -262,7 +264,8 @@ static void attached(Enforce *e, const Msg *m, EnforceNow now) {
                         str_copy(e->pause_reason, sizeof(e->pause_reason), STR_LIT("paused on record"));
                 }
         }
-        record_queue_attached(&e->records, msg_u64(m, TAG_EPOCH, 0), msg_u64(m, TAG_SEQ, 0), now.boot_us, now.wall_ns);
+        record_queue_attached(
+                &e->records, msg_u64(m, TAG_EPOCH, 0), msg_u64(m, TAG_SEQ, 0), now.boot_us, now.wall_ns);
         if (e->folded)
                 ready(e, now);
         else
@@ -289,9 +292,10 @@ static void read_record(Enforce *e, const Msg *m, EnforceNow now) {
                 char target[129];
                 uint64_t at = msg_u64(m, TAG_TIME_NS, 0);
                 uint64_t age_us = now.wall_ns > at ? (now.wall_ns - at) / 1000 : 0;
-                if (v && v->healing && !str_eq(msg_str(m, TAG_RESULT), "not_run") && age_us < ENFORCE_CEILING_US &&
-                        age_us <= now.boot_us)
-                        flow_count_act(e, str_copy(target, sizeof(target), msg_str(m, TAG_RESOURCE)), now.boot_us - age_us);
+                if (v && v->healing && !str_eq(msg_str(m, TAG_RESULT), "not_run") &&
+                        age_us < ENFORCE_CEILING_US && age_us <= now.boot_us)
+                        flow_count_act(e, str_copy(target, sizeof(target), msg_str(m, TAG_RESOURCE)),
+                                now.boot_us - age_us);
         }
 }
 
@@ -308,7 +312,8 @@ static void query_result(Enforce *e, const Msg *m, EnforceNow now) {
 }
 
 /* ---- acknowledgements */
-static void route(Enforce *e, uint64_t token, RecordKind kind, const char *code, uint64_t index, EnforceNow now) {
+static void route(
+        Enforce *e, uint64_t token, RecordKind kind, const char *code, uint64_t index, EnforceNow now) {
         if (token == 0)
                 return;
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
@@ -321,14 +326,14 @@ static void route(Enforce *e, uint64_t token, RecordKind kind, const char *code,
                         flow_action_done(e, p, code, index, now);
                 return;
         }
-        LIST_FOREACH(it, &e->votes) {
+        LIST_FOREACH (it, &e->votes) {
                 VoteInFlight *v = container_of(it, VoteInFlight, node);
                 if (v->token == token) {
                         people_record_done(e, v, code, index, now);
                         return;
                 }
         }
-        LIST_FOREACH(it, &e->spooled) {
+        LIST_FOREACH (it, &e->spooled) {
                 Spooled *s = container_of(it, Spooled, node);
                 if (s->token != token)
                         continue;
@@ -347,14 +352,15 @@ static void acked(Enforce *e, const Msg *m, EnforceNow now) {
         RecordKind kind;
         e->ledger_size = msg_u64(m, TAG_SIZE, e->ledger_size);
         e->ledger_signed_size = msg_u64(m, TAG_SIGNED_SIZE, e->ledger_signed_size);
-        if (record_queue_ack(&e->records, msg_u64(m, TAG_SEQ, 0), index, msg_bytes(m, TAG_HASH), now.boot_us, now.wall_ns,
-                    &token, &kind) == 0)
+        if (record_queue_ack(&e->records, msg_u64(m, TAG_SEQ, 0), index, msg_bytes(m, TAG_HASH), now.boot_us,
+                    now.wall_ns, &token, &kind) == 0)
                 route(e, token, kind, "ok", index, now);
         if (e->ledger_ready)
                 spool_import(e, now);
 }
 
-/* A refusal that says something about the record ends it; one that says something about the ledger does not. */
+/* A refusal that says something about the record ends it; one that says something about the ledger does not.
+ */
 static bool is_final(Str code) {
         return str_eq(code, "intent_refused") || str_eq(code, "E.VALIDATION") || str_eq(code, "E.FORBIDDEN");
 }
@@ -365,7 +371,8 @@ static void refused(Enforce *e, const Msg *m, EnforceNow now) {
         RecordKind kind;
         str_copy(code, sizeof(code), msg_str(m, TAG_CODE));
         if (!is_final(str_of(code))) {
-                /* The records stay; attaching again says which of them the ledger has. A failed one will be replaced. */
+                /* The records stay; attaching again says which of them the ledger has. A failed one will be
+                 * replaced. */
                 bool failed = strcmp(code, "ledger_failed") == 0 || strcmp(code, "ledger_full") == 0;
                 e->ledger_failed = e->ledger_failed || failed;
                 if (!failed && e->resync_us == NONE64)
@@ -391,33 +398,33 @@ bool enforce_ledger_msg(Enforce *e, const Msg *m, EnforceNow now) {
                 return false;
         bool ours = msg_u64(m, TAG_REQ, 0) == QUERY_REQ_BASE + e->query_req && !e->folded;
         switch ((int)m->type) {
-                case MSG_ATTACHED:
-                        attached(e, m, now);
-                        break;
-                case MSG_OPEN_INTENT:
-                        open_intent(e, m, now);
-                        break;
-                case MSG_APPEND_ACK:
-                        acked(e, m, now);
-                        break;
-                case MSG_APPEND_REFUSED:
-                        refused(e, m, now);
-                        break;
-                case MSG_LEDGER_HEAD:
-                        head(e, m);
-                        break;
-                case MSG_RECORD:
-                        if (!ours)
-                                return msg_u64(m, TAG_REQ, 0) >= QUERY_REQ_BASE;
-                        read_record(e, m, now);
-                        break;
-                case MSG_RESULT:
-                        if (!ours)
-                                return msg_u64(m, TAG_REQ, 0) >= QUERY_REQ_BASE;
-                        query_result(e, m, now);
-                        break;
-                default:
-                        return false;
+        case MSG_ATTACHED:
+                attached(e, m, now);
+                break;
+        case MSG_OPEN_INTENT:
+                open_intent(e, m, now);
+                break;
+        case MSG_APPEND_ACK:
+                acked(e, m, now);
+                break;
+        case MSG_APPEND_REFUSED:
+                refused(e, m, now);
+                break;
+        case MSG_LEDGER_HEAD:
+                head(e, m);
+                break;
+        case MSG_RECORD:
+                if (!ours)
+                        return msg_u64(m, TAG_REQ, 0) >= QUERY_REQ_BASE;
+                read_record(e, m, now);
+                break;
+        case MSG_RESULT:
+                if (!ours)
+                        return msg_u64(m, TAG_REQ, 0) >= QUERY_REQ_BASE;
+                query_result(e, m, now);
+                break;
+        default:
+                return false;
         }
         notice(e, now);
         return true;

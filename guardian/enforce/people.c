@@ -5,17 +5,16 @@
 #include <stdio.h>
 
 /*
- * People: questions, votes, lapses, and the switches that are Guardian's alone (pause, break-glass). A vote counts once it
- * is durable; what voids an approval counts at once, and its record follows.
+ * People: questions, votes, lapses, and the switches that are Guardian's alone (pause, break-glass). A vote
+ * counts once it is durable; what voids an approval counts at once, and its record follows.
  *
- * An `approval` record: request_id, digest, ref = the question's decision, actor = the voter or "guardian", action and
- * resource of the request, result = the approval's state after it.
+ * An `approval` record: request_id, digest, ref = the question's decision, actor = the voter or "guardian",
+ * action and resource of the request, result = the approval's state after it.
  */
 static Proposal *proposal_of(Enforce *e, const Approval *a) {
         Proposal *p = proposal_find(e, a->request_id);
         return p && (p->stage == STAGE_ASKED || p->stage == STAGE_REDECIDE) ? p : NULL;
 }
-
 
 static void vote_answer(Enforce *e, VoteInFlight *v, Code code, ApprovalState state) {
         if (v->answered || v->waiter == 0)
@@ -94,7 +93,8 @@ static void publish_state(Enforce *e, const Approval *a, const char *type) {
         json_kv_str(&w, "target", a->target);
         json_object_end(&w);
         if (json_finish(&w) == 0)
-                e->ops.publish(e->user, type, a->target, a->correlation_id, (Str){(const char *)out.data, out.len});
+                e->ops.publish(
+                        e->user, type, a->target, a->correlation_id, (Str){(const char *)out.data, out.len});
         buf_done(&out);
 }
 
@@ -230,7 +230,8 @@ void people_pending(Enforce *e, const Msg *m, EnforceNow now) {
         }
         if (!a && !p)
                 register_again(e, m, now);
-        else if (a && a->state != APPROVAL_PENDING && a->answer_index != NONE64 && !str_eq(msg_str(m, TAG_STATE), "approved"))
+        else if (a && a->state != APPROVAL_PENDING && a->answer_index != NONE64 &&
+                 !str_eq(msg_str(m, TAG_STATE), "approved"))
                 people_answered(e, a, p, a->answer_index, now);
 }
 
@@ -240,7 +241,8 @@ void people_close(Enforce *e, Approval *a, ApprovalState state, const char *reas
         a->state = state;
         VoteInFlight *v = in_flight(e, a, now);
         if (!v || append_record(e, a, state, NULL, reason, v->token, now) < 0) {
-                /* Unrecorded, but closed for this Guardian; the gate lists it again and it is closed again. */
+                /* Unrecorded, but closed for this Guardian; the gate lists it again and it is closed again.
+                 */
                 if (v)
                         in_flight_free(v);
                 e->counters.appends_refused++;
@@ -272,12 +274,13 @@ static Code may_vote(Enforce *e, const Approval *a, ActorKind kind, uint64_t uid
         return code;
 }
 
-void enforce_vote(Enforce *e, uint64_t waiter, ActorKind kind, uint64_t uid, Role role, Str id, bool approve, Str note,
-        EnforceNow now) {
+void enforce_vote(Enforce *e, uint64_t waiter, ActorKind kind, uint64_t uid, Role role, Str id, bool approve,
+        Str note, EnforceNow now) {
         char text[49], reason[513];
         Approval *a = approvals_find(&e->approvals, str_copy(text, sizeof(text), id));
         if (!a) {
-                refuse_vote(e, waiter, id, kind == ACTOR_PERSON && role >= ROLE_OPERATOR ? CODE_UNKNOWN_ID : CODE_DENIED_BY_ROLE,
+                refuse_vote(e, waiter, id,
+                        kind == ACTOR_PERSON && role >= ROLE_OPERATOR ? CODE_UNKNOWN_ID : CODE_DENIED_BY_ROLE,
                         NULL);
                 return;
         }
@@ -296,9 +299,9 @@ void enforce_vote(Enforce *e, uint64_t waiter, ActorKind kind, uint64_t uid, Rol
         v->waiter = waiter;
         ApprovalVote *vote = &a->votes[a->n_votes++];
         *vote = (ApprovalVote){.uid = uid, .role = role, .approve = approve};
-        ApprovalState after = !approve ? APPROVAL_DENIED
-                : approval_satisfied(a, true) ? APPROVAL_APPROVED
-                                              : APPROVAL_PENDING;
+        ApprovalState after = !approve                      ? APPROVAL_DENIED
+                              : approval_satisfied(a, true) ? APPROVAL_APPROVED
+                                                            : APPROVAL_PENDING;
         if (append_record(e, a, after, vote, str_copy(reason, sizeof(reason), note), v->token, now) < 0) {
                 a->n_votes--;
                 in_flight_free(v);
@@ -350,7 +353,8 @@ static void vote_durable(Enforce *e, Approval *a, ApprovalVote *vote, uint64_t i
                 flow_end(e, p, CODE_APPROVAL_DENIED, "denied by a person");
 }
 
-static void vote_recorded(Enforce *e, VoteInFlight *v, Approval *a, const char *code, uint64_t index, EnforceNow now) {
+static void vote_recorded(
+        Enforce *e, VoteInFlight *v, Approval *a, const char *code, uint64_t index, EnforceNow now) {
         unsigned i = 0;
         while (i < a->n_votes && a->votes[i].uid != v->uid)
                 i++;
@@ -392,10 +396,11 @@ void people_record_done(Enforce *e, VoteInFlight *v, const char *code, uint64_t 
 void people_tick(Enforce *e, EnforceNow now) {
         for (unsigned i = 0; i < e->approvals.n; i++) {
                 Approval *a = e->approvals.items[i];
-                if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) && now.boot_us >= a->expires_boot_us)
+                if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&
+                        now.boot_us >= a->expires_boot_us)
                         people_close(e, a, APPROVAL_EXPIRED, "expired", now);
         }
-        LIST_FOREACH(it, &e->votes) {
+        LIST_FOREACH (it, &e->votes) {
                 VoteInFlight *v = container_of(it, VoteInFlight, node);
                 const Approval *a = approvals_find(&e->approvals, v->id);
                 if (now.boot_us >= v->answer_by_us)
@@ -407,10 +412,11 @@ uint64_t people_deadline(const Enforce *e) {
         uint64_t at = NONE64;
         for (unsigned i = 0; i < e->approvals.n; i++) {
                 const Approval *a = e->approvals.items[i];
-                if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) && a->expires_boot_us < at)
+                if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&
+                        a->expires_boot_us < at)
                         at = a->expires_boot_us;
         }
-        LIST_FOREACH(it, &e->votes) {
+        LIST_FOREACH (it, &e->votes) {
                 const VoteInFlight *v = container_of(it, VoteInFlight, node);
                 if (v->vote && !v->answered && v->waiter && v->answer_by_us < at)
                         at = v->answer_by_us;

@@ -6,10 +6,10 @@
 #include <errno.h>
 
 /*
- * A record gets its number when it is first sent, not when it is made: what the ring drops never had one, so numbers stay
- * without gaps. After the ledger restarted, numbers above what it knows are given anew for the same reason (a refused
- * append may have used one that the new instance never saw); its old pipe is at its end by then, so nothing of the old
- * numbering can still arrive.
+ * A record gets its number when it is first sent, not when it is made: what the ring drops never had one, so
+ * numbers stay without gaps. After the ledger restarted, numbers above what it knows are given anew for the
+ * same reason (a refused append may have used one that the new instance never saw); its old pipe is at its
+ * end by then, so nothing of the old numbering can still arrive.
  */
 typedef struct Record {
         List node;
@@ -77,7 +77,7 @@ static Record *record_new(const RecordFields *f) {
 }
 
 static void list_clear(List *l) {
-        LIST_FOREACH_SAFE(it, nx, l)
+        LIST_FOREACH_SAFE (it, nx, l)
                 record_free(record_of(it));
 }
 
@@ -110,7 +110,8 @@ static void record_send(RecordQueue *q, Record *r, uint64_t boot_us) {
                 if (r->at[i])
                         msg_put_text(&b, string_tags[i], r->strings + r->at[i] - 1);
         r->sent_us = boot_us;
-        /* A failed sending is a link that is about to be reported lost: the record stays and is sent again. */
+        /* A failed sending is a link that is about to be reported lost: the record stays and is sent again.
+         */
         (void)q->send(q->user, &b, (Str){r->body, r->body_len});
 }
 
@@ -158,7 +159,7 @@ static int loss_record(RecordQueue *q, uint64_t boot_us) {
 static void flush(RecordQueue *q, uint64_t boot_us) {
         if (!q->attached)
                 return;
-        LIST_FOREACH_SAFE(it, nx, &q->waiting)
+        LIST_FOREACH_SAFE (it, nx, &q->waiting)
                 take_off(q, record_of(it), boot_us);
         while (q->n_flying_lifecycle < RECORD_WINDOW_MAX && (q->lost > 0 || !list_empty(&q->ring))) {
                 /* What was overwritten was older than anything that is left: its record comes first. */
@@ -218,13 +219,12 @@ void record_queue_attach(const RecordQueue *q, MsgBuilder *b) {
         }
 }
 
-void record_queue_attached(
-        RecordQueue *q, uint64_t epoch, uint64_t seq, uint64_t boot_us, uint64_t wall_ns) {
+void record_queue_attached(RecordQueue *q, uint64_t epoch, uint64_t seq, uint64_t boot_us, uint64_t wall_ns) {
         (void)wall_ns;
         q->attached = true;
         q->epoch = epoch;
         q->next_seq = seq + 1;
-        LIST_FOREACH(it, &q->flying) {
+        LIST_FOREACH (it, &q->flying) {
                 Record *r = record_of(it);
                 if (r->seq > seq)
                         r->seq = q->next_seq++;
@@ -240,7 +240,7 @@ void record_queue_lost(RecordQueue *q) {
 int record_queue_ack(RecordQueue *q, uint64_t seq, uint64_t index, const uint8_t *hash, uint64_t boot_us,
         uint64_t wall_ns, uint64_t *token, RecordKind *kind) {
         (void)wall_ns;
-        LIST_FOREACH(it, &q->flying) {
+        LIST_FOREACH (it, &q->flying) {
                 Record *r = record_of(it);
                 if (r->seq != seq)
                         continue;
@@ -265,7 +265,7 @@ uint64_t record_queue_oldest(const RecordQueue *q) {
         uint64_t oldest = UINT64_MAX;
         if (!q->attached)
                 return oldest;
-        LIST_FOREACH(it, &q->flying) {
+        LIST_FOREACH (it, &q->flying) {
                 const Record *r = record_of(it);
                 if (r->sent_us < oldest)
                         oldest = r->sent_us;

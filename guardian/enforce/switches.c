@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
 
-/* Pause, resume and break-glass: Guardian's own switches, never asked of the gate (consent.md sections 4 and 5). */
+/* Pause, resume and break-glass: Guardian's own switches, never asked of the gate (consent.md sections 4 and
+ * 5). */
 static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
         const EnforceVerb *v = enforce_verb(str_of(verb));
         return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
@@ -38,14 +39,15 @@ Code enforce_resume(Enforce *e, ActorKind kind, const char *actor, Role role, En
         return CODE_OK;
 }
 
-Code enforce_break_glass(
-        Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, uint64_t ttl_us, EnforceNow now) {
+Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason,
+        uint64_t ttl_us, EnforceNow now) {
         Code code = switch_allowed(kind, role, "break_glass");
         if (code != CODE_OK)
                 return code;
         if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)
                 return CODE_INVALID;
-        Proposal p = {.verb = enforce_verb(STR_LIT("break_glass")), .kind = kind, .role = role, .ungated = true};
+        Proposal p = {
+                .verb = enforce_verb(STR_LIT("break_glass")), .kind = kind, .role = role, .ungated = true};
         e->ops.random16(e->user, p.r.request_id);
         str_copy(p.r.actor, sizeof(p.r.actor), str_of(actor));
         str_copy(p.r.action, sizeof(p.r.action), STR_LIT("break_glass"));

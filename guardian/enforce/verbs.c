@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
 
-#define HEALING(n)            {(n), true, true, false, false, ROLE_OPERATOR}
-#define UNIT_VERB(n, ug, bs)  {(n), false, true, (ug), (bs), ROLE_OPERATOR}
-#define GLOBAL_VERB(n, bs, r) {(n), false, false, false, (bs), (r)}
+#define HEALING(n)                                                                                           \
+        { (n), true, true, false, false, ROLE_OPERATOR }
+#define UNIT_VERB(n, ug, bs)                                                                                 \
+        { (n), false, true, (ug), (bs), ROLE_OPERATOR }
+#define GLOBAL_VERB(n, bs, r)                                                                                \
+        { (n), false, false, false, (bs), (r) }
 
 /* consent.md section 4 says which work without a verdict; there is no other list. */
 static const EnforceVerb verbs[] = {
