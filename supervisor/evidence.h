@@ -27,6 +27,9 @@ typedef struct EvidencePlan {
                                     program opens more of its own; what must not be is one of Guardian's
                                     beside these */
         unsigned n_fds;
+        dev_t handed_dev[EVIDENCE_FDS_MAX]; /* what they are: a copy that the program made is no leak */
+        ino_t handed_ino[EVIDENCE_FDS_MAX];
+        unsigned n_handed;
 } EvidencePlan;
 
 typedef struct EvidenceFacts {
@@ -57,8 +60,8 @@ typedef struct Evidence {
         bool verified; /* every check ok */
 } Evidence;
 
-/* From a launch plan and the executable's identity (inode 0: unknown or a script). -E2BIG when it does not
- * fit. */
+/* Call before the spawn, while the plan's descriptors are open. From a launch plan and the executable's
+ * identity (inode 0: unknown or a script). -E2BIG when it does not fit. */
 int evidence_plan(const LaunchPlan *l, dev_t exe_dev, ino_t exe_ino, EvidencePlan *ret);
 /* Reads everything the plan asks for. -ESRCH: the process ended. */
 int evidence_gather(pid_t pid, const EvidencePlan *plan, EvidenceFacts *ret);

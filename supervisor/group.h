@@ -27,6 +27,8 @@ typedef struct GroupRoot {
         char why[160];     /* why there is no cgroup, "" otherwise; for status and log */
         ProcTable table;   /* scan shared by all groups of one turn */
         bool table_valid;
+        bool adopted_known; /* whose environments were looked at */
+        bool leaf;          /* we sit in a leaf of our own */
 } GroupRoot;
 
 /* Makes our cgroup directory when it can, else falls back to sessions; sweeps empty leftovers of dead

@@ -58,7 +58,7 @@ typedef enum LaunchSession {
  * terminal. */
 typedef struct LaunchFile {
         const char *path; /* NULL: not used */
-        bool append;      /* else truncated */
+        bool append;      /* else written from the beginning, not truncated (systemd.exec(5), file:) */
 } LaunchFile;
 
 typedef struct LaunchPlan {
@@ -82,7 +82,8 @@ typedef struct LaunchPlan {
         bool oom_score_adj_set;
         LaunchLimit *limits;
         unsigned n_limits;
-        bool set_ids; /* groups, then gid, then uid; no passwd entry is looked at */
+        bool set_ids; /* groups, then gid, then uid; no passwd entry is looked at; skipped when
+                          all of it is ours already */
         uid_t uid;
         gid_t gid;
         const gid_t *groups; /* supplementary, exactly these */

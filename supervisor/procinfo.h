@@ -15,6 +15,7 @@ typedef struct ProcStat {
         char state;     /* 'R' 'S' 'D' 'Z' ... */
         uint64_t start; /* clock ticks since boot: with the pid, the identity of an incarnation */
         char comm[64];
+        uint64_t tag; /* free for the owner of a ProcTable */
 } ProcStat;
 int proc_stat(pid_t pid, ProcStat *ret);
 /* Pure: one line of /proc/PID/stat; the name may hold blanks and parentheses. -EINVAL. */
@@ -48,8 +49,9 @@ int proc_cgroup(pid_t pid, char *path, size_t cap);   /* the "0::" line; -ENOENT
 int proc_ns(pid_t pid, const char *name, ino_t *ino); /* "net" "mnt" "pid" ... */
 int proc_limit(
         pid_t pid, int resource, uint64_t *soft, uint64_t *hard); /* prlimit(2), UINT64_MAX: infinity */
-/* 1 when the environment at exec holds exactly this "NAME=value", 0 when not (within its first 128 KiB). */
-int proc_environ_has(pid_t pid, const char *assignment);
+/* Value of a variable in the environment at exec (looked for in its first 128 KiB). -ENOENT: not there;
+ * -ENAMETOOLONG. */
+int proc_environ_get(pid_t pid, const char *name, char *value, size_t cap);
 
 /* All processes at one moment (as far as /proc can say so), ascending by pid. */
 typedef struct ProcTable {

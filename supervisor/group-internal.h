@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Between group.c and group-cgroup.c only. */
+#include "supervisor/group.h"
+
+typedef struct MemberList {
+        GroupMember *items; /* owned */
+        size_t n, cap;
+} MemberList;
+int member_add(MemberList *l, pid_t pid, uint64_t start); /* -ENOMEM */
+
+int cgroup_write(int dir_fd, const char *file, const char *value);
+int cgroup_read(
+        int dir_fd, const char *file, char *buf, size_t cap); /* bytes read, terminated; or negative errno */
+int cgroup_root_init(GroupRoot *r);                           /* on failure r->why says so */
+void cgroup_root_done(GroupRoot *r);
+int cgroup_group_init(Group *g);
+void cgroup_group_done(Group *g);
+bool cgroup_group_has(const Group *g, pid_t pid);
+bool cgroup_group_empty(const Group *g);
+int cgroup_group_members(const Group *g, MemberList *list);
+int cgroup_group_kill(const Group *g);
