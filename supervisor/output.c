@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -34,6 +35,7 @@ struct OutputHub {
         Buf backlog;
         uint64_t dropped;
         uv_poll_t poll; /* writable, only while there is a backlog */
+        int ep;         /* watches a sink that we may not make non-blocking, -1 */
         bool has_poll, polling, dead;
 };
 
@@ -76,7 +78,8 @@ static void sink_on_writable(uv_poll_t *poll, int status, int events);
 
 static void sink_wait(OutputHub *h) {
         if (h->has_poll && !h->polling && h->backlog.len > 0)
-                h->polling = uv_poll_start(&h->poll, UV_WRITABLE, sink_on_writable) == 0;
+                h->polling = uv_poll_start(
+                                     &h->poll, h->ep >= 0 ? UV_READABLE : UV_WRITABLE, sink_on_writable) == 0;
         else if (h->polling && h->backlog.len == 0) {
                 uv_poll_stop(&h->poll);
                 h->polling = false;
@@ -186,15 +189,36 @@ static int sink_open(OutputHub *h, int fd) {
         if (h->sink < 0)
                 return -errno;
         h->poll.data = h;
-        /* Not pollable (a file, /dev/null): then it never says EAGAIN either. A socket is not made
-         * non-blocking by uv, it is shared; MSG_DONTWAIT and the bound of the backlog see to it. */
-        h->has_poll = h->kind == SINK_NONBLOCK && uv_poll_init(h->loop, &h->poll, h->sink) == 0;
+        /* uv_poll makes what it watches non-blocking. A sink that others share is watched through an epoll
+         * instance instead. */
+        if (h->kind == SINK_SOCKET || h->kind == SINK_SHARED) {
+                struct epoll_event ev = {.events = EPOLLOUT};
+
+                h->ep = epoll_create1(EPOLL_CLOEXEC);
+                if (h->ep < 0)
+                        return -errno;
+                h->has_poll = epoll_ctl(h->ep, EPOLL_CTL_ADD, h->sink, &ev) == 0 &&
+                              uv_poll_init(h->loop, &h->poll, h->ep) == 0;
+        } else if (h->kind == SINK_NONBLOCK) {
+                h->has_poll = uv_poll_init(h->loop, &h->poll, h->sink) ==
+                              0; /* /dev/null is not pollable, nor ever full */
+        }
         if (h->has_poll)
                 uv_unref((uv_handle_t *)&h->poll);
         return 0;
 }
 
 /* ---- the hub ---- */
+
+static void hub_free_now(OutputHub *h) {
+        if (h->sink >= 0)
+                close(h->sink);
+        if (h->ep >= 0)
+                close(h->ep);
+        line_pool_done(&h->pool);
+        buf_done(&h->backlog);
+        free(h);
+}
 
 int output_hub_new(uv_loop_t *loop, int sink_fd, LogFormat format, OutputHub **ret) {
         OutputHub *h = calloc(1, sizeof(*h));
@@ -204,12 +228,12 @@ int output_hub_new(uv_loop_t *loop, int sink_fd, LogFormat format, OutputHub **r
                 return -ENOMEM;
         h->loop = loop;
         h->format = format;
-        h->sink = -1;
+        h->sink = h->ep = -1;
         h->backlog = BUF_INIT(OUTPUT_SINK_MAX);
         list_init(&h->followers);
         r = sink_open(h, sink_fd);
         if (r < 0) {
-                free(h);
+                hub_free_now(h);
                 return r;
         }
         *ret = h;
@@ -231,14 +255,6 @@ void output_hub_flush(OutputHub *h, unsigned ms) {
                         return;
                 sink_flush(h);
         }
-}
-
-static void hub_free_now(OutputHub *h) {
-        if (h->sink >= 0)
-                close(h->sink);
-        line_pool_done(&h->pool);
-        buf_done(&h->backlog);
-        free(h);
 }
 
 static void hub_closed(uv_handle_t *handle) {
