@@ -9,10 +9,13 @@
 
 #define ANOMALY_TYPES(X)                                                                                     \
         X(LATENCY_SPIKE, "latency_spike")                                                                    \
-        X(THROUGHPUT_DROP, "throughput_drop") X(ERROR_RATE_INCREASE, "error_rate_increase") X(               \
-                MEMORY_LEAK, "memory_leak") X(CPU_SPIKE, "cpu_spike") X(DISK_FULL,                           \
-                "disk_full") X(CONNECTION_POOL_EXHAUSTION, "connection_pool_exhaustion") X(DRIFT_DETECTED,   \
-                "drift_detected") X(PATTERN_DEVIATION, "pattern_deviation") X(HTM_ANOMALY, "htm_anomaly")    \
+        X(THROUGHPUT_DROP, "throughput_drop")                                                                \
+        X(ERROR_RATE_INCREASE, "error_rate_increase")                                                        \
+        X(MEMORY_LEAK, "memory_leak")                                                                        \
+        X(CPU_SPIKE, "cpu_spike")                                                                            \
+        X(DISK_FULL, "disk_full")                                                                            \
+        X(CONNECTION_POOL_EXHAUSTION, "connection_pool_exhaustion") X(DRIFT_DETECTED, "drift_detected") X(   \
+                PATTERN_DEVIATION, "pattern_deviation") X(HTM_ANOMALY, "htm_anomaly")                        \
                 X(INJECTION_ATTEMPT, "injection_attempt") X(UNAUTHORIZED_ACCESS, "unauthorized_access")      \
                         X(DATA_EXFILTRATION, "data_exfiltration") X(GUARDRAIL_BYPASS, "guardrail_bypass")    \
                                 X(SERVICE_DOWN, "service_down") X(DEPENDENCY_FAILURE, "dependency_failure")  \

@@ -12,7 +12,8 @@
  * records to immune_fold() and goes on. All ids come from the seed, so that a run can be replayed.
  *
  * Use: call one immune_on_...() per event, then take commands with immune_next() until it returns NULL.
- * -ENOMEM from an event means that it was not taken; call again. Nothing here calls back.
+ * -ENOMEM from an event sticks: the shell ends, its next start goes on from the ledger. Nothing here calls
+ * back.
  */
 #include "immune/policy.h"
 #include "common/json-writer.h"
