@@ -14,8 +14,9 @@
         X(MEMORY_LEAK, "memory_leak")                                                                        \
         X(CPU_SPIKE, "cpu_spike")                                                                            \
         X(DISK_FULL, "disk_full")                                                                            \
-        X(CONNECTION_POOL_EXHAUSTION, "connection_pool_exhaustion") X(DRIFT_DETECTED, "drift_detected") X(   \
-                PATTERN_DEVIATION, "pattern_deviation") X(HTM_ANOMALY, "htm_anomaly")                        \
+        X(CONNECTION_POOL_EXHAUSTION, "connection_pool_exhaustion")                                          \
+        X(DRIFT_DETECTED, "drift_detected")                                                                  \
+        X(PATTERN_DEVIATION, "pattern_deviation") X(HTM_ANOMALY, "htm_anomaly")                              \
                 X(INJECTION_ATTEMPT, "injection_attempt") X(UNAUTHORIZED_ACCESS, "unauthorized_access")      \
                         X(DATA_EXFILTRATION, "data_exfiltration") X(GUARDRAIL_BYPASS, "guardrail_bypass")    \
                                 X(SERVICE_DOWN, "service_down") X(DEPENDENCY_FAILURE, "dependency_failure")  \

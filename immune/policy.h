@@ -86,5 +86,7 @@ int immune_policy_shipped(ImmunePolicy **ret);
  * when one of the two is in no directory, -EINVAL with problems (p) when something in them is wrong. *ret is
  * owned. */
 int immune_policy_load(const char *const *dirs, unsigned n, Problems *p, ImmunePolicy **ret);
+/* One file's text, for tests and the fuzz target: adds to what `into` holds already. 0, -EINVAL, -ENOMEM. */
+int immune_policy_parse(const char *file, Str text, bool playbooks, Problems *p, ImmunePolicy *into);
 ImmunePolicy *immune_policy_free(ImmunePolicy *p);
 const GrowthConfig *immune_policy_growth(const ImmunePolicy *p, const char *const *labels, unsigned n);
