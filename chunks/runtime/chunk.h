@@ -6,7 +6,11 @@
  * or at SIGTERM, after its stop callback said so with chunk_exit().
  *
  * Identity is the pipe: link->unit was written by Guardian, nothing a peer sends can change it. When a peer restarts, its
- * new link is not read before the old one is at its end (the fence of consent.md).
+ * new link is neither announced nor read before the old one is at its end (the fence of consent.md).
+ *
+ * What the runtime refuses for every chunk: messages that only Guardian may send, on any other link; from a person anything but
+ * CALL, QUERY, SUBSCRIBE and PUBLISH (the link is closed). From a chunk that Guardian has not validated yet only QUERY and
+ * ATTACH are handed over at once; the rest waits, in order, until it is, and is dropped with the link if it never is.
  */
 #include "common/conn.h"
 #include "common/error.h"
@@ -56,6 +60,7 @@ struct Chunk {
         char policy_dirs[8][1025];
         unsigned n_policy_dirs;
         char ledger_key[1025]; /* "" or --ledger-key */
+        char mode[25];         /* "" or --mode */
         uint8_t boot_id[16];
         bool hold_ready, ready_sent, stopping;
         struct ChunkPriv *priv;
@@ -72,6 +77,8 @@ Link *chunk_link(Chunk *c, const char *unit);
 /* conn_send on the link; a closed or full link is an error to the caller. */
 int link_send(Link *l, const MsgBuilder *b, Str payload);
 int link_send_fd(Link *l, const MsgBuilder *b, Str payload, int fd);
+/* Ends a link from this side; on_link_lost follows in the next loop turn, l stays valid until then. Not for the control pipe. */
+void link_close(Link *l, const char *reason);
 
 /* Answer a CALL (or any message with REQ): status is guardianctl's exit status, body one JSON value or {NULL,0}. */
 int link_result(Link *l, uint64_t req, int status, const char *code, const char *message, Str body, bool more);
