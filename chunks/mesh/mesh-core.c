@@ -177,6 +177,8 @@ static void check_envelope(MeshCore *c, const Msg *view, Refusal *r) {
 /* Fills and checks; *ret is the event as its subscribers will see it (hop_count one higher). */
 static int envelope_build(MeshCore *c, const Msg *m, const char *source, const EventType *t, uint64_t wall_ns,
         Refusal *r, MeshEvent **ret) {
+        /* an event that says nothing more than its type is a whole event */
+        Str payload = m->payload.n || msg_has(m, TAG_PAYLOAD_REF) ? m->payload : STR_LIT("{}");
         MsgBuilder b;
         Msg view;
         int e;
@@ -188,14 +190,14 @@ static int envelope_build(MeshCore *c, const Msg *m, const char *source, const E
         if (t && t->priority[0] && !msg_has(m, TAG_PRIORITY))
                 msg_put_cstr(&b, TAG_PRIORITY, t->priority);
         gme_fill(&b, wall_ns);
-        e = msg_view(&b, m->payload, &view);
+        e = msg_view(&b, payload, &view);
         if (e < 0)
                 return e;
         check_envelope(c, &view, r);
         if (r->code)
                 return 0;
         envelope_set_u64(&b, TAG_HOP_COUNT, msg_u64(&view, TAG_HOP_COUNT, 0) + 1);
-        return mesh_event_new(&b, m->payload, ret);
+        return mesh_event_new(&b, payload, ret);
 }
 
 /* ---- idempotency */

@@ -88,8 +88,10 @@ typedef struct MeshOps {
 
 #define MESH_COUNTERS(X)                                                                                     \
         X(accepted)                                                                                          \
-        X(own) X(own_lost) X(unlisted) X(duplicates) X(conflicts) X(hop_warnings) X(refused_role)            \
-                X(refused_envelope) X(refused_binding) X(refused_publisher) X(refused_trust) X(refused_rate) \
+        X(own)                                                                                               \
+        X(own_lost)                                                                                          \
+        X(unlisted) X(duplicates) X(conflicts) X(hop_warnings) X(refused_role) X(refused_envelope)           \
+                X(refused_binding) X(refused_publisher) X(refused_trust) X(refused_rate)                     \
                         X(refused_backpressure) X(refused_validation) X(refused_dependency)                  \
                                 X(blocked_recorded) X(validated) X(validator_timeouts) X(append_failures)    \
                                         X(delivered) X(dropped_bulk) X(dead_letters) X(peers_cut) X(alerts)
