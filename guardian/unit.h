@@ -8,6 +8,7 @@
 #include "common/str.h"
 #include "common/vocab.h"
 #include "guardian/probe.h"
+#include "supervisor/notify-access.h"
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -31,7 +32,6 @@ typedef enum RestartPolicy {
         RESTART_POLICY_ALWAYS
 } RestartPolicy;
 typedef enum KillMode { KILL_CONTROL_GROUP, KILL_MIXED, KILL_PROCESS } KillMode;
-typedef enum NotifyAccess { NOTIFY_DEFAULT, NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL } NotifyAccess;
 typedef enum OutputKind { OUTPUT_LOG, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_FILE, OUTPUT_APPEND } OutputKind;
 typedef enum SandboxProfile { PROFILE_UNSET, PROFILE_AUTO, PROFILE_NONE } SandboxProfile;
 

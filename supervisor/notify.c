@@ -149,7 +149,7 @@ int notify_parse(Str d, NotifyMessage *ret) {
 
 bool notify_allowed(
         NotifyAccess access, pid_t sender, pid_t main, const pid_t *exec, unsigned n_exec, bool member) {
-        if (sender <= 0 || access == NOTIFY_NONE)
+        if (sender <= 0 || access == NOTIFY_NONE || access == NOTIFY_DEFAULT)
                 return false;
         if (main > 0 && sender == main)
                 return true;

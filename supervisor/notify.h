@@ -7,6 +7,7 @@
  */
 #include "common/str.h"
 #include "supervisor/group.h"
+#include "supervisor/notify-access.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,8 +29,6 @@ typedef struct NotifyMessage {
 } NotifyMessage;
 /* Newline separated assignments, at most 4 KiB. 0; -EINVAL: NUL inside, no assignment at all, too long. */
 int notify_parse(Str datagram, NotifyMessage *ret);
-
-typedef enum NotifyAccess { NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL } NotifyAccess;
 
 /* Pure: may this sender speak? exec: control processes (ExecStartPre and the like) running now. member: it is
  * in the group. */
