@@ -37,7 +37,7 @@ struct Ledger {
         uv_timer_t timer;
         uv_prepare_t prepare; /* at the end of each turn: what has to be done? */
         uint64_t last_id;
-        bool open, ended;
+        bool open, started, ended;
 };
 
 Ledger *ledger_new(void) {
@@ -357,6 +357,7 @@ static int init(Chunk *c, void *user) {
         uv_prepare_init(&c->loop, &l->prepare);
         l->timer.data = l->prepare.data = l;
         uv_prepare_start(&l->prepare, on_prepare);
+        l->started = true;
         if (c->control && !c->control->data)
                 on_link(c, c->control, l);
         return 0;
@@ -378,7 +379,7 @@ static int self_test(Chunk *c, void *user, char *why, size_t cap) {
 
 static void stop(Chunk *c, void *user) {
         Ledger *l = user;
-        if (!l->core) {
+        if (!l->started) {
                 chunk_exit(c, 0);
                 return;
         }
