@@ -49,7 +49,7 @@ typedef struct LedgerNow {
 } LedgerNow;
 
 typedef struct LedgerConfig {
-        NoteKey key; /* its name is the origin */
+        uint8_t seed[32]; /* of the signing key; the key's name is ledger_origin() of the log */
         uint8_t boot_id[16];
         char machine_id[65];               /* "" when the machine has none */
         uint8_t fresh_log_id[16];          /* for a new log */
@@ -160,6 +160,11 @@ void ledger_core_checkpoint(LedgerCore *core);
 void ledger_core_stop(LedgerCore *core);
 LedgerState ledger_core_state(const LedgerCore *core);
 void ledger_core_head(const LedgerCore *core, LedgerHead *ret);
+/* Reads the last record and the last checkpoint back from disk: is it what is in memory, does the signature
+ * hold? 0, or -EUCLEAN, -errno with `why`. Blocking, one read. */
+int ledger_core_self_test(const LedgerCore *core, const LogSource *src, char *why, size_t cap);
 /* The log's verifier key and id. */
 const NoteKey *ledger_core_key(const LedgerCore *core);
 const uint8_t *ledger_core_log_id(const LedgerCore *core);
+/* "guardian.local/ledger/" and the log id in hex. cap > NOTE_ORIGIN_MAX. Returns out. */
+char *ledger_origin(const uint8_t log_id[16], char *out, size_t cap);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The control socket, RUNTIME/control.sock: accepts, says who it is (guardian/peer.h), hands CALLs over, sends RESULTs. Mode
+ * 0666: roles decide, not the file's mode. At most CONTROL_CLIENTS_MAX at once; one more is told "busy". A caller is named by
+ * a number that is never used twice, so that an answer which comes late finds nobody instead of the wrong one.
+ */
+#include "common/msg.h"
+#include "guardian/peer.h"
+#include <uv.h>
+
+enum { CONTROL_CLIENTS_MAX = 64 };
+
+typedef struct Control Control;
+typedef struct ControlOps {
+        /* A CALL. Answer now or later with control_result(). */
+        void (*on_call)(Control *c, uint64_t client, const Peer *peer, const Msg *m, void *user);
+        void (*on_gone)(Control *c, uint64_t client, void *user);
+} ControlOps;
+
+/* dir: the runtime directory (bound through a descriptor of it, so that its path may be longer than sun_path). A socket file
+ * that another living Guardian listens on is -EADDRINUSE; a stale one is replaced. */
+int control_open(uv_loop_t *loop, const char *dir, const PeerLookup *look, const ControlOps *ops, void *user, Control **ret);
+/* body: one JSON value or {NULL, 0}. fd: -1, or a descriptor to hand over (the caller keeps its own). -ENOENT: the client has
+ * gone. */
+int control_result(Control *c, uint64_t client, uint64_t req, int status, const char *code, const char *message, Str body,
+        bool more, int fd);
+bool control_alive(const Control *c, uint64_t client);
+/* Stops accepting and removes the socket file; clients are flushed for up to ms, then closed. */
+void control_shutdown(Control *c, unsigned ms);
+Control *control_free(Control *c);
+/* connect(2) to DIR/NAME through a directory descriptor. A descriptor or -errno. */
+int socket_connect_in(const char *dir, const char *name);
+/* bind(2) and listen(2) there; an existing file is removed. mode: of the file. */
+int socket_listen_in(const char *dir, const char *name, unsigned mode);

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shell around the enforcement core: facts about units, acts on them, answers to those who wait. An act begins in the
+ * same loop turn in which the core asked for it, on the incarnation that was judged, and reports its outcome when the unit's
+ * machine has settled.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "guardian/manager.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* ---- facts */
+
+enum { FACTS_MAX = 12, FACT_LEN = 96 };
+static char fact_text[FACTS_MAX][FACT_LEN]; /* borrowed by the core until its next call, as its header says */
+
+static void fact(EnforceTarget *t, const char *name, int64_t value) {
+        if (t->n_facts >= FACTS_MAX)
+                return;
+        int n = snprintf(fact_text[t->n_facts], FACT_LEN, "%s=i:%lld", name, (long long)value);
+        t->facts[t->n_facts] = (Str){fact_text[t->n_facts], (size_t)n};
+        t->n_facts++;
+}
+
+static bool op_target(void *user, const char *unit, EnforceTarget *ret) {
+        Manager *m = user;
+        ManagedUnit *u = manager_unit(m, str_of(unit));
+        memset(ret, 0, sizeof(*ret));
+        if (!u)
+                return false;
+        const UnitConfig *c = u->config;
+        const UnitMachine *um = &u->machine;
+        ret->state = unit_machine_state(um);
+        ret->incarnation = unit_incarnation(u);
+        ret->priority_milli = c->priority_milli;
+        ret->critical = c->critical;
+        ret->can_fail = c->can_fail;
+        ret->pinned_down = um->pin == PIN_STATE_DOWN;
+        ret->pinned_up = um->pin == PIN_STATE_UP;
+        for (int i = 0; i < _HEAL_MAX && ret->n_heal < ENFORCE_LIST_MAX; i++)
+                if (c->heal & (1u << i))
+                        ret->heal[ret->n_heal++] = str_of(healing_action_to_string(i));
+        for (unsigned i = 0; i < c->labels.n && ret->n_labels < ENFORCE_LIST_MAX; i++)
+                ret->labels[ret->n_labels++] = str_of(c->labels.items[i]);
+        uint64_t rss = 0, now = clock_boot_us();
+        fact(ret, "restarts", (int64_t)um->restarts);
+        fact(ret, "instance", (int64_t)um->instance);
+        fact(ret, "restart_budget_left", unit_budget_left(um, now) == UINT32_MAX ? -1 : (int64_t)unit_budget_left(um, now));
+        fact(ret, "health", (int64_t)um->health);
+        fact(ret, "uptime_s", um->ready_us && u->pid ? (int64_t)((now - um->ready_us) / 1000000) : 0);
+        if (u->pid > 0 && proc_rss(u->pid, &rss) == 0) {
+                fact(ret, "memory.rss_now", (int64_t)rss);
+                fact(ret, "memory.rss_ready", (int64_t)u->rss_ready);
+                fact(ret, "memory.growth", (int64_t)rss - (int64_t)u->rss_ready);
+        }
+        if (um->last_exit.known)
+                fact(ret, um->last_exit.exit.signaled ? "last_exit.signal" : "last_exit.code", um->last_exit.exit.status);
+        return true;
+}
+
+static void op_random16(void *user, uint8_t ret[16]) {
+        (void)user;
+        if (getrandom(ret, 16, 0) != 16)
+                new_request_id(ret);
+}
+
+static int send_part(Manager *m, uint32_t unit, const MsgBuilder *b, Str payload) {
+        const ChunkPeer *p = unit != PLAN_NONE ? m->units[unit].peer : NULL;
+        return p && p->conn ? conn_send(p->conn, b, payload, -1) : -ENOTCONN;
+}
+
+static int op_to_gate(void *user, const MsgBuilder *b) {
+        Manager *m = user;
+        return send_part(m, m->governance, b, (Str){NULL, 0});
+}
+
+static int op_to_ledger(void *user, const MsgBuilder *b, Str payload) {
+        Manager *m = user;
+        return send_part(m, m->ledger, b, payload);
+}
+
+/* ---- acts */
+
+static void act_result(ManagedUnit *u, Outcome o, const char *reason) {
+        PendingAct a = u->act;
+        u->act.open = false;
+        if (a.open)
+                enforce_act_result(u->m->enforce, a.request_id, o, reason, manager_now());
+}
+
+static void act_unit(ManagedUnit *u, const ActionRequest *r) {
+        const char *a = r->action;
+        UnitEvent ev = {.reason = RESTART_OPERATOR};
+        uint64_t instance = u->machine.instance;
+        if (u->act.open) {
+                enforce_act_result(u->m->enforce, r->request_id, OUTCOME_FAILED, "another act on the unit is under way", manager_now());
+                return;
+        }
+        u->act = (PendingAct){.open = true, .instance = instance};
+        memcpy(u->act.request_id, r->request_id, 16);
+        str_copy(u->act.action, sizeof(u->act.action), str_of(a));
+        if (strcmp(a, "restart_service") == 0 || strcmp(a, "restart") == 0) {
+                ev.type = EV_RESTART;
+                ev.reason = strcmp(a, "restart") == 0 ? RESTART_OPERATOR : RESTART_HEALING;
+        } else if (strcmp(a, "quarantine_component") == 0) {
+                unit_feed(u, (UnitEvent){.type = EV_STOP}, 0);
+                ev.type = EV_PIN_DOWN;
+        } else if (strcmp(a, "start") == 0) {
+                ev.type = EV_START;
+        } else if (strcmp(a, "stop") == 0) {
+                ev.type = EV_STOP;
+        } else if (strcmp(a, "reload_unit") == 0) {
+                ev.type = EV_RELOAD;
+        } else if (strcmp(a, "reset") == 0) {
+                ev.type = EV_RESET;
+        } else if (strcmp(a, "unpin") == 0) {
+                ev.type = EV_UNPIN;
+        } else if (strcmp(a, "pin") == 0) {
+                bool up = false;
+                for (unsigned i = 0; i < r->n_args; i++)
+                        up |= strcmp(r->args[i], "to=up") == 0;
+                ev.type = up ? EV_PIN_UP : EV_PIN_DOWN;
+        } else if (strcmp(a, "kill") == 0) {
+                int sig = u->config->kill_signal, n;
+                for (unsigned i = 0; i < r->n_args; i++)
+                        if (strncmp(r->args[i], "signal=", 7) == 0)
+                                sig = signal_from_string(r->args[i] + 7);
+                n = u->pid > 0 && sig > 0 ? process_signal(u->pid, u->start_time, sig) : -ESRCH;
+                act_result(u, n == 0 ? OUTCOME_OK : OUTCOME_FAILED, n == 0 ? "" : strerror(-n));
+                return;
+        } else {
+                act_result(u, OUTCOME_FAILED, "this version has no means for the action");
+                return;
+        }
+        unit_feed(u, ev, 0);
+}
+
+static void op_act(void *user, const ActionRequest *r, bool ungated) {
+        Manager *m = user;
+        log_notice("act", LOG_STR("action", r->action), LOG_UNIT(r->target[0] ? r->target : "guardian"), LOG_STR("actor", r->actor),
+                LOG_STR("ungated", ungated ? "yes" : "no"));
+        if (strcmp(r->action, "shutdown") == 0) {
+                uint64_t code = 0;
+                for (unsigned i = 0; i < r->n_args; i++)
+                        if (strncmp(r->args[i], "exit_code=", 10) == 0 && parse_u64(r->args[i] + 10, &code) < 0)
+                                code = 0;
+                enforce_act_result(m->enforce, r->request_id, OUTCOME_OK, "", manager_now());
+                m->shutdown_asked = true; /* the core must not be called back from here */
+                m->shutdown_status = (int)(code & 255);
+                return;
+        }
+        if (strcmp(r->action, "escalate_to_human") == 0) {
+                log_warning("a person is needed", LOG_UNIT(r->target), LOG_STR("actor", r->actor));
+                enforce_act_result(m->enforce, r->request_id, OUTCOME_OK, "logged and on record", manager_now());
+                return;
+        }
+        ManagedUnit *u = r->target[0] ? manager_unit(m, str_of(r->target)) : NULL;
+        if (!u) {
+                enforce_act_result(m->enforce, r->request_id, OUTCOME_FAILED, "this version has no means for the action", manager_now());
+                return;
+        }
+        Incarnation now = unit_incarnation(u);
+        if (r->incarnation.pid && !incarnation_eq(&r->incarnation, &now)) {
+                enforce_act_result(m->enforce, r->request_id, OUTCOME_FAILED, "the incarnation is gone", manager_now());
+                return;
+        }
+        act_unit(u, r);
+}
+
+/* Called after every event of the unit: has its act come out? */
+void govern_unit_settled(ManagedUnit *u) {
+        if (!u->act.open)
+                return;
+        UnitState s = unit_machine_state(&u->machine);
+        const char *a = u->act.action;
+        bool fresh = u->machine.instance > u->act.instance;
+        bool up = unit_is_up(&u->machine);
+        if (strcmp(a, "restart_service") == 0 || strcmp(a, "restart") == 0 || strcmp(a, "start") == 0) {
+                if (up && (fresh || strcmp(a, "start") == 0))
+                        act_result(u, OUTCOME_OK, "");
+                else if (fresh && s == UNIT_EXITED)
+                        act_result(u, OUTCOME_OK, "ran to its end");
+                else if (s == UNIT_FAILED || s == UNIT_QUARANTINED || (fresh && s == UNIT_BACKOFF) ||
+                         (s == UNIT_INACTIVE && u->machine.goal == GOAL_DOWN))
+                        act_result(u, OUTCOME_FAILED, u->n_issues ? u->issues[0] : unit_state_to_string((int)s));
+                else if (s == UNIT_BACKOFF && u->machine.pin == PIN_STATE_DOWN)
+                        act_result(u, OUTCOME_FAILED, "pinned down");
+        } else if (strcmp(a, "stop") == 0 || strcmp(a, "quarantine_component") == 0) {
+                if (unit_is_down(&u->machine))
+                        act_result(u, OUTCOME_OK, "");
+                else if (s == UNIT_RUNNING && u->machine.pin == PIN_STATE_UP)
+                        act_result(u, OUTCOME_FAILED, "pinned up");
+        } else if (strcmp(a, "reload_unit") == 0) {
+                if (s != UNIT_RELOADING)
+                        act_result(u, s == UNIT_RUNNING ? OUTCOME_OK : OUTCOME_FAILED, "");
+        } else {
+                act_result(u, OUTCOME_OK, "");
+        }
+}
+
+/* ---- waiters */
+
+Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req) {
+        Waiter *w = calloc(1, sizeof(*w));
+        if (!w)
+                return NULL;
+        w->id = ++m->next_waiter;
+        w->client = client;
+        w->req = req;
+        list_append(&m->waiters, &w->node);
+        return w;
+}
+
+static Waiter *find_waiter(Manager *m, uint64_t id) {
+        LIST_FOREACH(n, &m->waiters) {
+                Waiter *w = container_of(n, Waiter, node);
+                if (w->id == id)
+                        return w;
+        }
+        return NULL;
+}
+
+static void waiter_free(Waiter *w) {
+        list_remove(&w->node);
+        free(w);
+}
+
+void govern_client_gone(Manager *m, uint64_t client) {
+        LIST_FOREACH_SAFE(n, next, &m->waiters) {
+                Waiter *w = container_of(n, Waiter, node);
+                if (w->client == client)
+                        waiter_free(w);
+        }
+}
+
+void govern_no_block(Manager *m, uint64_t waiter) {
+        Waiter *w = find_waiter(m, waiter);
+        if (!w)
+                return;
+        control_result(m->control, w->client, w->req, 0, "ok", "asked for; not waiting", (Str){NULL, 0}, false, -1);
+        waiter_free(w);
+}
+
+static void op_reply(void *user, const EnforceReply *r) {
+        Manager *m = user;
+        Waiter *w = find_waiter(m, r->waiter);
+        if (!w)
+                return;
+        MsgBuilder b;
+        if (!w->client) {
+                ManagedUnit *u = &m->units[w->unit];
+                enforce_reply_to_msg(r, w->req, &b);
+                if (u->peer && u->peer->conn && u->peer->instance == w->peer_instance)
+                        conn_send(u->peer->conn, &b, (Str){NULL, 0}, -1);
+        } else {
+                Buf out = BUF_INIT(64 * 1024);
+                JsonWriter jw;
+                json_init(&jw, &out, false);
+                enforce_reply_to_json(r, &jw);
+                int status = code_exit_status(r->code);
+                if (r->code == CODE_OK && r->has_outcome && r->outcome != OUTCOME_OK)
+                        status = 1;
+                if (json_finish(&jw) == 0)
+                        control_result(m->control, w->client, w->req, r->more ? 5 : status, code_to_string((int)r->code), r->reason,
+                                (Str){(char *)out.data, out.len}, r->more, -1);
+                buf_done(&out);
+        }
+        if (!r->more)
+                waiter_free(w);
+}
+
+static void op_vote_reply(void *user, const EnforceVoteReply *r) {
+        Manager *m = user;
+        Waiter *w = find_waiter(m, r->waiter);
+        if (!w)
+                return;
+        Buf out = BUF_INIT(4096);
+        JsonWriter jw;
+        json_init(&jw, &out, false);
+        json_object_begin(&jw);
+        json_kv_str(&jw, "id", r->id);
+        if (r->code == CODE_UNKNOWN_ID)
+                json_kv_null(&jw, "state");
+        else
+                json_kv_str(&jw, "state", approval_state_to_string((int)r->state));
+        json_kv_str(&jw, "code", code_to_string((int)r->code));
+        json_object_end(&jw);
+        if (json_finish(&jw) == 0)
+                control_result(m->control, w->client, w->req, code_exit_status(r->code), code_to_string((int)r->code), NULL,
+                        (Str){(char *)out.data, out.len}, false, -1);
+        buf_done(&out);
+        waiter_free(w);
+}
+
+/* ---- state directory */
+
+static int op_spool(void *user, const EnforceSpool *r) {
+        Manager *m = user;
+        if (!m->spool)
+                return -ENOENT;
+        SpoolRecord rec = {.time_ns = r->time_ns};
+        char *body = strndup(r->body.p, r->body.n);
+        if (!body)
+                return -ENOMEM;
+        memcpy(rec.id, r->id, 16);
+        rec.body = body;
+        str_copy(rec.actor, sizeof(rec.actor), str_of(r->actor ? r->actor : ""));
+        str_copy(rec.action, sizeof(rec.action), str_of(r->action ? r->action : ""));
+        str_copy(rec.resource, sizeof(rec.resource), str_of(r->resource ? r->resource : ""));
+        str_copy(rec.result, sizeof(rec.result), str_of(r->result ? r->result : ""));
+        str_copy(rec.correlation_id, sizeof(rec.correlation_id), str_of(r->correlation_id ? r->correlation_id : ""));
+        int e = spool_add(m->spool, &rec);
+        free(body);
+        return e;
+}
+
+static void op_spool_imported(void *user, const uint8_t id[16]) {
+        Manager *m = user;
+        if (m->spool)
+                spool_imported_id(m->spool, id);
+}
+
+static void op_pause_marker(void *user, const char *reason) {
+        Manager *m = user;
+        char path[1200];
+        if (!m->state_dir[0])
+                return;
+        snprintf(path, sizeof(path), "%s/paused", m->state_dir);
+        if (!reason) {
+                unlink(path);
+                return;
+        }
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 || write(fd, reason, strlen(reason)) < 0)
+                log_error("the pause marker can't be written", LOG_STR("file", path), LOG_ERRNO(-errno));
+        if (fd >= 0)
+                close(fd);
+}
+
+static void op_publish(void *user, const char *type, const char *resource, const char *correlation_id, Str payload) {
+        lifecycle_publish(user, type, resource, correlation_id, payload);
+}
+
+static void op_changed(void *user) {
+        (void)user; /* status asks when it is asked */
+}
+
+static const EnforceOps enforce_ops = {
+        .target = op_target,
+        .random16 = op_random16,
+        .to_gate = op_to_gate,
+        .to_ledger = op_to_ledger,
+        .act = op_act,
+        .reply = op_reply,
+        .vote_reply = op_vote_reply,
+        .publish = op_publish,
+        .spool = op_spool,
+        .spool_imported = op_spool_imported,
+        .pause_marker = op_pause_marker,
+        .changed = op_changed,
+};
+
+/* Reads the marker; "" without one. */
+static bool read_marker(Manager *m, char *reason, size_t cap) {
+        char path[1200];
+        reason[0] = 0;
+        if (!m->state_dir[0])
+                return false;
+        snprintf(path, sizeof(path), "%s/paused", m->state_dir);
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT;
+        ssize_t n = read(fd, reason, cap - 1);
+        close(fd);
+        reason[n > 0 ? n : 0] = 0;
+        if (n == 0)
+                str_copy(reason, cap, str_of("paused"));
+        return true;
+}
+
+static void load_spool(Manager *m) {
+        if (!m->state_dir[0])
+                return;
+        int r = spool_open(&m->loop, m->state_dir, NULL, NULL, &m->spool);
+        if (r < 0) {
+                log_error("the spool of ungated acts can't be read", LOG_STR("dir", m->state_dir), LOG_ERRNO(r));
+                return;
+        }
+        if (spool_dropped(m->spool))
+                log_warning("torn lines in the spool of ungated acts", LOG_U64("lines", spool_dropped(m->spool)));
+        for (SpoolRecord *s = spool_first(m->spool); s; s = spool_next(m->spool, s)) {
+                EnforceSpool e = {.time_ns = s->time_ns, .actor = s->actor, .action = s->action, .resource = s->resource,
+                        .result = s->result, .correlation_id = s->correlation_id, .body = str_of(s->body)};
+                memcpy(e.id, s->id, 16);
+                enforce_spool_loaded(m->enforce, &e);
+        }
+}
+
+int govern_init(Manager *m) {
+        char paused[256];
+        EnforceConfig cfg = {.has_gate = m->governance != PLAN_NONE, .has_ledger = m->ledger != PLAN_NONE, .mode_floor = m->opt->mode,
+                .pid = (uint64_t)getpid(), .start_time = m->own_start_time};
+        memcpy(cfg.boot_id, m->boot_id, 16);
+        cfg.marker_known = read_marker(m, paused, sizeof(paused));
+        cfg.paused = paused[0] ? paused : NULL;
+        int r = enforce_new(&cfg, &enforce_ops, m, &m->enforce);
+        if (r == 0)
+                load_spool(m);
+        return r;
+}
+
+static void on_enforce_deadline(void *user, uint64_t now_us) {
+        Manager *m = user;
+        (void)now_us;
+        enforce_tick(m->enforce, manager_now());
+}
+
+void govern_turn(Manager *m) {
+        uint64_t at = enforce_deadline(m->enforce);
+        if (at == UINT64_MAX)
+                timer_heap_cancel(&m->heap, &m->enforce_timer);
+        else
+                timer_heap_set(&m->heap, &m->enforce_timer, at, on_enforce_deadline, m);
+}
+
+/* ---- messages of validated chunks */
+
+static void send_units(ManagedUnit *to, uint64_t req) {
+        Manager *m = to->m;
+        MsgBuilder b;
+        for (uint32_t i = 0; i < m->n_units; i++) {
+                const ManagedUnit *u = &m->units[i];
+                msg_begin(&b, MSG_UNIT_INFO);
+                msg_put_u64(&b, TAG_REQ, req);
+                msg_put_cstr(&b, TAG_UNIT, u->config->name);
+                msg_put_cstr(&b, TAG_STATE, unit_state_to_string((int)unit_machine_state(&u->machine)));
+                msg_put_u64(&b, TAG_PID, (uint64_t)u->pid);
+                msg_put_u64(&b, TAG_START_TIME, u->pid ? u->start_time : 0);
+                msg_put_bytes(&b, TAG_BOOT_ID, m->boot_id);
+                msg_put_u64(&b, TAG_PRIORITY_MILLI, u->config->priority_milli);
+                msg_put_bool(&b, TAG_CRITICAL, u->config->critical);
+                msg_put_bool(&b, TAG_CAN_FAIL, u->config->can_fail);
+                for (int h = 0; h < _HEAL_MAX; h++)
+                        if (u->config->heal & (1u << h))
+                                msg_put_cstr(&b, TAG_HEAL, healing_action_to_string(h));
+                for (unsigned k = 0; k < u->config->labels.n; k++)
+                        msg_put_cstr(&b, TAG_LABEL, u->config->labels.items[k]);
+                msg_put_u64(&b, TAG_NOW_BOOT_US, clock_boot_us());
+                msg_put_u64(&b, TAG_INSTANCE, u->machine.instance);
+                if (conn_send(to->peer->conn, &b, (Str){NULL, 0}, -1) < 0)
+                        return;
+        }
+        msg_begin(&b, MSG_RESULT);
+        msg_put_u64(&b, TAG_REQ, req);
+        msg_put_u64(&b, TAG_STATUS, 0);
+        msg_put_cstr(&b, TAG_CODE, "ok");
+        conn_send(to->peer->conn, &b, (Str){NULL, 0}, -1);
+}
+
+void govern_unit_msg(ManagedUnit *u, Msg *msg) {
+        Manager *m = u->m;
+        if (msg->type == MSG_UNITS) {
+                send_units(u, msg_u64(msg, TAG_REQ, 0));
+                return;
+        }
+        if (msg->type != MSG_PROPOSE) {
+                log_error("a message that this chunk may not send", LOG_UNIT(u->config->name), LOG_STR("type", msg_type_name(msg->type)));
+                process_signal(u->pid, u->start_time, SIGKILL);
+                return;
+        }
+        EnforceProposal p = {0};
+        Waiter *w = govern_waiter(m, 0, msg_u64(msg, TAG_REQ, 0));
+        if (!w)
+                return;
+        w->unit = u->index;
+        w->peer_instance = u->peer->instance;
+        int r = enforce_proposal_from_msg(msg, u->config->name, &p);
+        if (r < 0) {
+                EnforceReply no = {.waiter = w->id, .code = CODE_INVALID, .decision_index = UINT64_MAX, .intent_index = UINT64_MAX,
+                        .action_index = UINT64_MAX, .approval_id = "", .reason = "too many arguments or claims", .correlation_id = ""};
+                op_reply(m, &no);
+                return;
+        }
+        p.waiter = w->id;
+        enforce_propose(m->enforce, &p, manager_now());
+}
+
+/* ---- the verb `wait` */
+
+static bool unit_matches(const ManagedUnit *u, const char *state) {
+        return strcmp(unit_state_to_string((int)unit_machine_state(&u->machine)), state) == 0 ||
+               strcmp(unit_verdict_to_string((int)u->machine.verdict), state) == 0 ||
+               strcmp(health_to_string((int)u->machine.health), state) == 0;
+}
+
+void govern_wait_check(Manager *m) {
+        LIST_FOREACH_SAFE(n, next, &m->waiters) {
+                Waiter *w = container_of(n, Waiter, node);
+                if (!w->waits_state)
+                        continue;
+                bool all = w->n_wait_units > 0 || strcmp(boot_state_to_string(m->boot.state), w->state) == 0;
+                for (unsigned i = 0; i < w->n_wait_units && all; i++)
+                        all = unit_matches(&m->units[w->wait_units[i]], w->state);
+                if (!all)
+                        continue;
+                control_result(m->control, w->client, w->req, 0, "ok", NULL, (Str){NULL, 0}, false, -1);
+                waiter_free(w);
+        }
+}

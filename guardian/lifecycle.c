@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is recorded (ledger) and published (mesh) about Guardian itself and its units. */
+#include "common/clock.h"
+#include "common/gme.h"
+#include "common/log.h"
+#include "guardian/manager.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PENDING_EVENTS_MAX = 256, BODY_MAX = 16 * 1024 };
+
+typedef struct PendingEvent {
+        List node;
+        char type[64], resource[129], correlation_id[81];
+        Str payload; /* behind this struct */
+} PendingEvent;
+
+/* ---- to the mesh */
+
+static int publish_now(Manager *m, const char *type, const char *resource, const char *correlation_id, Str payload) {
+        MsgBuilder b;
+        msg_begin(&b, MSG_PUBLISH);
+        msg_put_u64(&b, TAG_REQ, ++m->next_waiter);
+        msg_put_cstr(&b, TAG_TYPE, type);
+        if (resource && resource[0])
+                msg_put_cstr(&b, TAG_RESOURCE, resource);
+        if (correlation_id && correlation_id[0])
+                msg_put_cstr(&b, TAG_CORRELATION_ID, correlation_id);
+        gme_fill(&b, clock_wall_ns());
+        return conn_send(m->units[m->mesh].peer->conn, &b, payload, -1);
+}
+
+static void drop_oldest(Manager *m) {
+        PendingEvent *e = container_of(m->pending_events.next, PendingEvent, node);
+        list_remove(&e->node);
+        free(e);
+        m->n_pending_events--;
+        m->events_dropped++;
+}
+
+void lifecycle_publish(Manager *m, const char *type, const char *resource, const char *correlation_id, Str payload) {
+        if (m->mesh == PLAN_NONE)
+                return;
+        if (chunk_part_ready(m, m->mesh) && publish_now(m, type, resource, correlation_id, payload) == 0)
+                return;
+        if (m->n_pending_events >= PENDING_EVENTS_MAX)
+                drop_oldest(m);
+        PendingEvent *e = malloc(sizeof(*e) + payload.n);
+        if (!e) {
+                m->events_dropped++;
+                return;
+        }
+        str_copy(e->type, sizeof(e->type), str_of(type));
+        str_copy(e->resource, sizeof(e->resource), str_of(resource ? resource : ""));
+        str_copy(e->correlation_id, sizeof(e->correlation_id), str_of(correlation_id ? correlation_id : ""));
+        memcpy(e + 1, payload.p, payload.n);
+        e->payload = (Str){(char *)(e + 1), payload.n};
+        list_append(&m->pending_events, &e->node);
+        m->n_pending_events++;
+}
+
+void lifecycle_flush(Manager *m) {
+        while (m->n_pending_events > 0 && chunk_part_ready(m, m->mesh)) {
+                PendingEvent *e = container_of(m->pending_events.next, PendingEvent, node);
+                if (publish_now(m, e->type, e->resource, e->correlation_id, e->payload) < 0)
+                        return;
+                list_remove(&e->node);
+                free(e);
+                m->n_pending_events--;
+        }
+        if (m->events_dropped)
+                log_warning("lifecycle events were dropped while the mesh was away", LOG_U64("dropped", m->events_dropped));
+        m->events_dropped = 0;
+}
+
+/* ---- what a unit's event says: keys in byte order, the canonical form */
+
+static void unit_body(const ManagedUnit *u, UnitState from, Buf *out) {
+        const UnitMachine *um = &u->machine;
+        JsonWriter w;
+        json_init(&w, out, true);
+        json_object_begin(&w);
+        if (um->last_exit.known && !um->last_exit.exit.signaled)
+                json_kv_i64(&w, "code", um->last_exit.exit.status);
+        else
+                json_kv_null(&w, "code");
+        json_kv_str(&w, "from", unit_state_to_string((int)from));
+        json_kv_str(&w, "health", health_to_string((int)um->health));
+        json_kv_u64(&w, "instance", um->instance);
+        json_key(&w, "issues");
+        json_array_begin(&w);
+        for (unsigned i = 0; i < u->n_issues; i++)
+                json_cstr(&w, u->issues[i]);
+        json_array_end(&w);
+        json_kv_u64(&w, "pid", (uint64_t)u->pid);
+        json_kv_u64(&w, "priority", u->config->priority_milli);
+        json_kv_str(&w, "reason", restart_reason_to_string((int)(um->last_exit.known ? um->last_exit.reason : um->started_by)));
+        json_kv_u64(&w, "restarts", um->restarts);
+        if (um->last_exit.known && um->last_exit.exit.signaled)
+                json_kv_i64(&w, "signal", um->last_exit.exit.status);
+        else
+                json_kv_null(&w, "signal");
+        json_kv_u64(&w, "start_time", u->pid ? u->start_time : 0);
+        json_kv_str(&w, "state", unit_state_to_string((int)unit_machine_state(um)));
+        json_kv_str(&w, "unit", u->config->name);
+        json_kv_str(&w, "verdict", unit_verdict_to_string((int)um->verdict));
+        json_object_end(&w);
+        if (json_finish(&w) < 0)
+                out->len = 0;
+}
+
+static void record(Manager *m, RecordKind kind, const char *action, const char *resource, const char *result, Str body) {
+        if (m->ledger == PLAN_NONE)
+                return;
+        RecordFields f = {.kind = kind, .ref = UINT64_MAX, .actor = "guardian", .action = action, .resource = resource,
+                .subsystem = "guardian", .result = result, .body = body};
+        int r = enforce_record(m->enforce, &f, manager_now());
+        if (r < 0)
+                log_warning("lifecycle record not taken", LOG_STR("resource", resource), LOG_ERRNO(r));
+}
+
+/* Every change is an event; on record stand the ones that say how the unit is, not the steps between. */
+static bool lasting(UnitState s) {
+        return s == UNIT_RUNNING || s == UNIT_FAILED || s == UNIT_QUARANTINED || s == UNIT_INACTIVE || s == UNIT_EXITED;
+}
+
+void lifecycle_state(ManagedUnit *u, UnitState from) {
+        Buf b = BUF_INIT(BODY_MAX);
+        UnitState now = unit_machine_state(&u->machine);
+        unit_body(u, from, &b);
+        Str body = {(char *)b.data, b.len};
+        if (b.len && from != now && lasting(now))
+                record(u->m, RECORD_UNIT, "state", u->config->name, unit_state_to_string((int)now), body);
+        if (b.len)
+                lifecycle_publish(u->m, "unit.state", u->config->name, NULL, body);
+        buf_done(&b);
+        if (from != now && (now == UNIT_QUARANTINED || now == UNIT_FAILED))
+                log_error(now == UNIT_QUARANTINED ? "unit quarantined" : "unit failed", LOG_UNIT(u->config->name),
+                        LOG_STR("reason", restart_reason_to_string((int)u->machine.last_exit.reason)),
+                        LOG_I64("status", u->machine.last_exit.exit.status),
+                        LOG_STR("hint", now == UNIT_QUARANTINED ? "guardianctl why UNIT; guardianctl reset UNIT" : "guardianctl why UNIT"));
+}
+
+static void essential_end(ManagedUnit *u) {
+        Manager *m = u->m;
+        bool exit_code_from = m->opt->exit_code_from && strcmp(m->opt->exit_code_from, u->config->name) == 0;
+        const ExitInfo *e = &u->machine.last_exit.exit;
+        int status = e->signaled ? 128 + e->status : e->status;
+        if (exit_code_from && m->exit_status != 75) {
+                m->exit_status = status;
+                m->exit_status_set = true;
+        }
+        if (u->config->essential && !m->stopping && unit_is_down(&u->machine)) {
+                log_notice("essential unit ended", LOG_UNIT(u->config->name), LOG_I64("status", status));
+                manager_stop(m, status, "an essential unit ended");
+        }
+}
+
+void lifecycle_end(ManagedUnit *u) {
+        const UnitMachine *um = &u->machine;
+        Buf b = BUF_INIT(BODY_MAX);
+        unit_body(u, unit_machine_state(um), &b);
+        if (b.len) {
+                Str body = {(char *)b.data, b.len};
+                record(u->m, RECORD_UNIT, "ended", u->config->name, restart_reason_to_string((int)um->last_exit.reason), body);
+                lifecycle_publish(u->m, "unit.ended", u->config->name, NULL, body);
+        }
+        buf_done(&b);
+        log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR(um->last_exit.exit.signaled ? "by" : "with",
+                um->last_exit.exit.signaled ? "signal" : "status"), LOG_I64("status", um->last_exit.exit.status),
+                LOG_STR("reason", restart_reason_to_string((int)um->last_exit.reason)), LOG_U64("restarts", um->restarts));
+        essential_end(u);
+}
+
+void lifecycle_boot(Manager *m, const char *what, const char *detail) {
+        Buf b = BUF_INIT(BODY_MAX);
+        JsonWriter w;
+        json_init(&w, &b, true);
+        json_object_begin(&w);
+        json_kv_str(&w, "detail", detail);
+        json_kv_u64(&w, "elapsed_us", clock_boot_us() - m->begin_us);
+        json_kv_u64(&w, "pid", (uint64_t)getpid());
+        json_kv_str(&w, "state", boot_state_to_string(m->boot.state));
+        json_kv_u64(&w, "units", m->n_units);
+        json_kv_str(&w, "version", GUARDIAN_VERSION);
+        json_kv_str(&w, "what", what);
+        json_object_end(&w);
+        if (json_finish(&w) == 0) {
+                Str body = {(char *)b.data, b.len};
+                char type[64];
+                record(m, RECORD_BOOT, what, "guardian", boot_state_to_string(m->boot.state), body);
+                snprintf(type, sizeof(type), "guardian.%s", what);
+                lifecycle_publish(m, type, "guardian", NULL, body);
+        }
+        buf_done(&b);
+}

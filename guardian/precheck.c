@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guardian/precheck.h"
+#include "common/cleanup.h"
+#include "supervisor/launch.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { JOBS_MAX = 16, JOB_TIMEOUT_MS = 20000, ROLES_MAX = 1024 * 1024 };
+
+typedef struct Job {
+        char path[1200];
+        const char *argv[OPTIONS_DIRS_MAX + 4];
+        int out; /* memfd */
+        pid_t pid;
+        int status; /* exit status, 128 + signal */
+} Job;
+
+extern char **environ;
+
+static void dirs_into(const Options *o, Job *j, unsigned n) {
+        for (unsigned i = 0; i < o->n_policy_dirs; i++)
+                if (access(o->policy_dirs[i], F_OK) == 0)
+                        j->argv[n++] = o->policy_dirs[i];
+        j->argv[n] = NULL;
+}
+
+static int job_start(Job *j, bool out_is_data) {
+        j->out = memfd_create("check", MFD_CLOEXEC);
+        if (j->out < 0)
+                return -errno;
+        LaunchPlan p;
+        LaunchResult r;
+        launch_plan_init(&p);
+        p.path = j->path;
+        p.argv = j->argv;
+        p.envp = (const char *const *)environ;
+        p.no_new_privs = true;
+        p.cwd_keep = true;
+        p.stdio[1] = j->out;
+        p.stdio[2] = out_is_data ? STDERR_FILENO : j->out;
+        int e = launch_spawn(&p, &r);
+        j->pid = e == 0 ? r.pid : 0;
+        return e;
+}
+
+static int job_wait(Job *j) {
+        int fd = (int)syscall(SYS_pidfd_open, j->pid, 0);
+        if (fd >= 0) {
+                struct pollfd p = {.fd = fd, .events = POLLIN};
+                if (poll(&p, 1, JOB_TIMEOUT_MS) == 0)
+                        kill(j->pid, SIGKILL); /* ours and not reaped: the number is still its own */
+                close(fd);
+        }
+        int status;
+        while (waitpid(j->pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        j->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        return 0;
+}
+
+static void job_print(const Job *j) {
+        char text[4096];
+        off_t at = 0;
+        for (ssize_t n; (n = pread(j->out, text, sizeof(text), at)) > 0; at += n)
+                if (write(STDERR_FILENO, text, (size_t)n) < 0)
+                        return;
+}
+
+int precheck_chunks(const Options *o, const UnitSet *set) {
+        Job *jobs = calloc(JOBS_MAX, sizeof(*jobs));
+        if (!jobs)
+                return -ENOMEM;
+        unsigned n = 0;
+        int result = 0;
+        for (unsigned i = 0; i < set->n && n < JOBS_MAX; i++) {
+                const UnitConfig *u = set->units[i];
+                if (!u->from_core_dir || u->type != SERVICE_CHUNK || u->exec[EXEC_START].n == 0 || !u->enabled)
+                        continue;
+                Job *j = &jobs[n];
+                const char *name = u->exec[EXEC_START].items[0].path;
+                snprintf(j->path, sizeof(j->path), "%s%s%s", name[0] == '/' ? "" : o->libexec_dir, name[0] == '/' ? "" : "/", name);
+                j->argv[0] = name;
+                j->argv[1] = "--check";
+                dirs_into(o, j, 2);
+                int r = job_start(j, false);
+                if (r < 0) {
+                        fprintf(stderr, "%s:1: program '%s' can't be started: %s\n", u->file, j->path, strerror(-r));
+                        result = 1;
+                        if (j->out >= 0)
+                                close(j->out);
+                        continue;
+                }
+                n++;
+        }
+        for (unsigned i = 0; i < n; i++) {
+                if (job_wait(&jobs[i]) < 0 || jobs[i].status != 0) {
+                        job_print(&jobs[i]);
+                        fprintf(stderr, "%s --check ended with status %d\n", jobs[i].argv[0], jobs[i].status);
+                        result = 1;
+                }
+                close(jobs[i].out);
+        }
+        free(jobs);
+        return result;
+}
+
+int precheck_roles(const Options *o, RolesBlob *ret, bool *have) {
+        auto_free Job *j = calloc(1, sizeof(*j));
+        if (!j)
+                return -ENOMEM;
+        *have = false;
+        snprintf(j->path, sizeof(j->path), "%s/guardian-compile", o->libexec_dir);
+        if (access(j->path, X_OK) < 0)
+                return 0;
+        j->argv[0] = "guardian-compile";
+        j->argv[1] = "roles";
+        dirs_into(o, j, 2);
+        int r = job_start(j, true);
+        if (r == 0)
+                r = job_wait(j);
+        auto_close int out = j->out;
+        if (r < 0)
+                return r;
+        if (j->status != 0)
+                return 1;
+        off_t size = lseek(out, 0, SEEK_END);
+        if (size <= 0 || size > ROLES_MAX)
+                return -EBADMSG;
+        auto_free uint8_t *text = malloc((size_t)size);
+        if (!text)
+                return -ENOMEM;
+        if (pread(out, text, (size_t)size, 0) != size)
+                return -EIO;
+        r = roles_blob_parse(text, (size_t)size, ret);
+        *have = r == 0;
+        return r;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What Guardian does not read itself is checked by the programs that do, before anything is started: each chunk's `--check`
+ * over the policy directories, and guardian-compile, whose result (roles) Guardian keeps. Blocks for a few milliseconds; only
+ * called before the loop.
+ */
+#include "common/error.h"
+#include "common/roles-blob.h"
+#include "guardian/options.h"
+
+/* Runs `PROGRAM --check DIR..` of every chunk of the set that ships with Guardian, side by side; what they print goes to
+ * stderr. 0: all good; 1: at least one said no; -errno. */
+int precheck_chunks(const Options *o, const UnitSet *set);
+/* Compiles roles.yaml. 0 with *ret filled (*have false when there is no guardian-compile: root and our own uid only); 1: refused,
+ * said on stderr; -errno. */
+int precheck_roles(const Options *o, RolesBlob *ret, bool *have);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `logs`: what is kept of the units' output, and with follow=1 a stream of what comes. One RESULT a line. */
+#include "common/log.h"
+#include "guardian/verbs.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOGS_UNITS_MAX = 32, LOGS_LINES_MAX = 4096 };
+
+typedef struct Follow {
+        OutputFollower follower;
+        List node;
+        Manager *m;
+        uint64_t client, req;
+        char units[LOGS_UNITS_MAX][129];
+        unsigned n_units;
+        char grep[256];
+} Follow;
+
+static void line_json(Buf *out, const char *unit, const LineView *l) {
+        JsonWriter w;
+        out->len = 0;
+        json_init(&w, out, false);
+        json_object_begin(&w);
+        json_key(&w, "time");
+        json_time(&w, l->wall_ns);
+        json_kv_str(&w, "unit", unit);
+        json_key(&w, "text");
+        json_str(&w, l->text);
+        json_object_end(&w);
+        if (json_finish(&w) < 0)
+                out->len = 0;
+}
+
+static bool wanted(const Follow *f, const char *unit, const LineView *l) {
+        bool ok = f->n_units == 0;
+        for (unsigned i = 0; i < f->n_units && !ok; i++)
+                ok = strcmp(f->units[i], unit) == 0;
+        return ok && (!f->grep[0] || memmem(l->text.p, l->text.n, f->grep, strlen(f->grep)));
+}
+
+static void send_line(const Follow *f, const char *unit, const LineView *l) {
+        Buf b = BUF_INIT(64 * 1024);
+        line_json(&b, unit, l);
+        if (b.len)
+                control_result(f->m->control, f->client, f->req, 0, "ok", NULL, (Str){(char *)b.data, b.len}, true, -1);
+        buf_done(&b);
+}
+
+static void on_line(void *user, const char *unit, const LineView *l) {
+        const Follow *f = user;
+        if (wanted(f, unit, l))
+                send_line(f, unit, l);
+}
+
+typedef struct Kept {
+        const char *unit;
+        LineView line;
+} Kept;
+
+static int by_seq(const void *a, const void *b) {
+        const Kept *x = a, *y = b;
+        return x->line.seq < y->line.seq ? -1 : x->line.seq > y->line.seq;
+}
+
+/* Kept lines of the wanted units in the order in which they came, the newest `max` of them. */
+static void send_kept(Manager *m, const Follow *f, size_t max, uint64_t since_ns) {
+        Kept *all = calloc(LOGS_LINES_MAX, sizeof(*all));
+        LineView *views = calloc(LOGS_LINES_MAX, sizeof(*views));
+        size_t n = 0;
+        for (uint32_t i = 0; all && views && i < m->n_units && n < LOGS_LINES_MAX; i++) {
+                ManagedUnit *u = &m->units[i];
+                size_t k = u->output ? output_tail(u->output, views, LOGS_LINES_MAX - n) : 0;
+                for (size_t j = 0; j < k; j++)
+                        if (views[j].wall_ns >= since_ns && wanted(f, u->config->name, &views[j]))
+                                all[n++] = (Kept){u->config->name, views[j]};
+        }
+        if (n)
+                qsort(all, n, sizeof(*all), by_seq);
+        for (size_t i = n > max ? n - max : 0; i < n; i++)
+                send_line(f, all[i].unit, &all[i].line);
+        free(all);
+        free(views);
+}
+
+void verb_logs(const Call *c) {
+        Follow *f = calloc(1, sizeof(*f));
+        if (!f)
+                return;
+        uint64_t max = 0, since = 0;
+        char text[40];
+        size_t pos = 0;
+        Str s;
+        f->m = c->m;
+        f->client = c->client;
+        f->req = c->req;
+        while (msg_next_str(c->msg, TAG_UNIT, &pos, &s)) {
+                if (!manager_unit(c->m, s) || f->n_units >= LOGS_UNITS_MAX) {
+                        free(f);
+                        verb_refuse(c, CODE_UNKNOWN_UNIT, "there is no such unit");
+                        return;
+                }
+                str_copy(f->units[f->n_units++], sizeof(f->units[0]), s);
+        }
+        str_copy(f->grep, sizeof(f->grep), msg_arg(c->msg, TAG_ARG, "grep"));
+        str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "n"));
+        if (!text[0] || parse_u64(text, &max) < 0)
+                max = 100;
+        str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "since_ns"));
+        if (text[0] && parse_u64(text, &since) < 0)
+                since = 0;
+        send_kept(c->m, f, max, since);
+        if (!msg_arg(c->msg, TAG_ARG, "follow").p) {
+                verb_result(c, 0, "ok", NULL, (Str){NULL, 0});
+                free(f);
+                return;
+        }
+        f->follower = (OutputFollower){.on_line = on_line, .user = f};
+        output_follow(c->m->output, &f->follower);
+        list_append(&c->m->followers, &f->node);
+}
+
+void verb_logs_gone(Manager *m, uint64_t client) {
+        LIST_FOREACH_SAFE(n, next, &m->followers) {
+                Follow *f = container_of(n, Follow, node);
+                if (f->client != client)
+                        continue;
+                output_unfollow(&f->follower);
+                list_remove(&f->node);
+                free(f);
+        }
+}

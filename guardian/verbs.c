@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs of the control socket as one table: name, least role, what it does. A verb that changes something goes through
+ * enforce_propose(), whatever the role; reading verbs answer at once. What belongs to a chunk (ledger, mesh, immune, governance)
+ * is not relayed: `connect` hands the caller a stream to it.
+ */
+#include "guardian/verbs.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REPLY_MAX = 240 * 1024 };
+
+void verb_result(const Call *c, int status, const char *code, const char *message, Str body) {
+        control_result(c->m->control, c->client, c->req, status, code, message, body, false, -1);
+}
+
+void verb_refuse(const Call *c, Code code, const char *message) {
+        verb_result(c, code_exit_status(code), code_to_string((int)code), message, (Str){NULL, 0});
+}
+
+/* Sends a document that fn wrote; one that does not fit a frame is an error, not a cut document. */
+void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out)) {
+        Buf out = BUF_INIT(REPLY_MAX);
+        int r = fn(c, &out);
+        if (r < 0)
+                verb_result(c, 1, "failed", strerror(-r), (Str){NULL, 0});
+        else
+                verb_result(c, 0, "ok", NULL, (Str){(char *)out.data, out.len});
+        buf_done(&out);
+}
+
+static ActorKind actor_kind(const Peer *p) {
+        return p->kind == PEER_PERSON ? ACTOR_PERSON : ACTOR_UNIT;
+}
+
+/* ---- what changes something */
+
+static void propose(const Call *c, Str action, Str target) {
+        EnforceProposal p = {.kind = actor_kind(c->peer), .actor = c->peer->actor, .uid = c->peer->uid, .role = c->peer->role,
+                .action = action, .target = target, .incident = UINT64_MAX, .reason = msg_str(c->msg, TAG_REASON)};
+        size_t pos = 0;
+        Str s;
+        while (msg_next_str(c->msg, TAG_ARG, &pos, &s)) {
+                Str k, v;
+                /* what steers guardianctl or this file is not part of the request */
+                if (!str_split(s, '=', &k, &v) || str_eq(k, "no_block") || str_eq(k, "force") || str_eq(k, "action") ||
+                        str_eq(k, "target"))
+                        continue;
+                if (p.n_args >= REQUEST_ARGS_MAX) {
+                        verb_refuse(c, CODE_INVALID, "too many arguments");
+                        return;
+                }
+                p.args[p.n_args++] = s;
+        }
+        bool no_block = msg_arg(c->msg, TAG_ARG, "no_block").p != NULL;
+        Waiter *w = govern_waiter(c->m, c->client, c->req);
+        if (!w) {
+                verb_refuse(c, CODE_BUSY, "out of memory");
+                return;
+        }
+        p.waiter = w->id;
+        uint64_t id = w->id;
+        enforce_propose(c->m->enforce, &p, manager_now());
+        if (no_block)
+                govern_no_block(c->m, id);
+}
+
+static void verb_propose(const Call *c) {
+        Str action = msg_arg(c->msg, TAG_ARG, "action"), target = msg_str(c->msg, TAG_UNIT);
+        if (!action.p) {
+                verb_refuse(c, CODE_INVALID, "an action is missing");
+                return;
+        }
+        propose(c, action, target);
+}
+
+static void verb_unit_act(const Call *c) {
+        Str target = msg_str(c->msg, TAG_UNIT);
+        if (!target.p) {
+                verb_refuse(c, CODE_INVALID, "a unit is missing");
+                return;
+        }
+        propose(c, msg_str(c->msg, TAG_VERB), target);
+}
+
+/* stop: what others need is stopped only with --force. */
+static void verb_stop(const Call *c) {
+        Manager *m = c->m;
+        ManagedUnit *u = manager_unit(m, msg_str(c->msg, TAG_UNIT));
+        bool force = msg_arg(c->msg, TAG_ARG, "force").p != NULL;
+        if (u && !force) {
+                uint32_t others[64];
+                uint32_t n = plan_dependents(m->plan, u->index, others, 64);
+                char text[512];
+                size_t at = 0;
+                text[0] = 0;
+                for (uint32_t i = 0; i < n && i < 64; i++)
+                        if (!unit_is_down(&m->units[others[i]].machine) && at < sizeof(text) - 80)
+                                at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? ", " : "needed by: ",
+                                        m->units[others[i]].config->name);
+                if (at) {
+                        snprintf(text + at, sizeof(text) - at, " (--force stops it all the same)");
+                        verb_refuse(c, CODE_NEEDED_BY_OTHERS, text);
+                        return;
+                }
+        }
+        verb_unit_act(c);
+}
+
+static void verb_global_act(const Call *c) {
+        propose(c, msg_str(c->msg, TAG_VERB), (Str){NULL, 0});
+}
+
+static void verb_mode(const Call *c) {
+        if (msg_arg(c->msg, TAG_ARG, "mode").p) {
+                verb_global_act(c);
+                return;
+        }
+        EnforceStatus st;
+        char text[160];
+        enforce_status(c->m->enforce, manager_now(), &st);
+        int n = snprintf(text, sizeof(text), "{\"mode\":\"%s\",\"recorded\":\"%s\",\"floor\":\"%s\"}", mode_to_string((int)st.mode),
+                mode_to_string((int)st.mode_recorded), mode_to_string((int)st.mode_floor));
+        verb_result(c, 0, "ok", NULL, (Str){text, (size_t)n});
+}
+
+static void verb_vote(const Call *c) {
+        Waiter *w = govern_waiter(c->m, c->client, c->req);
+        if (!w)
+                return;
+        enforce_vote(c->m->enforce, w->id, actor_kind(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
+                str_eq(msg_str(c->msg, TAG_VERB), "approve"), msg_arg(c->msg, TAG_ARG, "note"), manager_now());
+}
+
+static void code_result(const Call *c, Code code) {
+        char text[96];
+        int n = snprintf(text, sizeof(text), "{\"code\":\"%s\"}", code_to_string((int)code));
+        verb_result(c, code_exit_status(code), code_to_string((int)code), NULL, (Str){text, (size_t)n});
+}
+
+static void verb_pause(const Call *c) {
+        Str reason = msg_str(c->msg, TAG_REASON);
+        if (!reason.n) {
+                verb_refuse(c, CODE_INVALID, "a reason is missing");
+                return;
+        }
+        code_result(c, enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()));
+}
+
+static void verb_resume(const Call *c) {
+        code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
+}
+
+static void verb_break_glass(const Call *c) {
+        char text[32];
+        uint64_t ttl = 0;
+        str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "ttl"));
+        if (parse_duration_us(text, &ttl) < 0)
+                ttl = 0;
+        code_result(c, enforce_break_glass(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role,
+                               msg_str(c->msg, TAG_REASON), ttl, manager_now()));
+}
+
+/* ---- streams and waiting */
+
+static void verb_connect(const Call *c) {
+        char unit[129];
+        int fd = -1;
+        str_copy(unit, sizeof(unit), msg_str(c->msg, TAG_UNIT));
+        int r = links_connect_person(c->m, unit, c->peer, &fd);
+        if (r < 0) {
+                ManagedUnit *u = manager_unit(c->m, str_of(unit));
+                char text[256];
+                snprintf(text, sizeof(text), "'%s' %s", unit, u ? "is not running and validated" : "is not in this set");
+                verb_result(c, u ? 1 : 6, u ? "E.UNAVAILABLE" : "unknown_unit", text, (Str){NULL, 0});
+                return;
+        }
+        control_result(c->m->control, c->client, c->req, 0, "ok", NULL, (Str){NULL, 0}, false, fd);
+        close(fd);
+}
+
+static void verb_wait(const Call *c) {
+        Waiter *w = govern_waiter(c->m, c->client, c->req);
+        if (!w)
+                return;
+        w->waits_state = true;
+        str_copy(w->state, sizeof(w->state), msg_arg(c->msg, TAG_ARG, "state"));
+        size_t pos = 0;
+        Str s;
+        while (msg_next_str(c->msg, TAG_UNIT, &pos, &s)) {
+                ManagedUnit *u = manager_unit(c->m, s);
+                if (!u || w->n_wait_units >= 32) {
+                        list_remove(&w->node);
+                        free(w);
+                        verb_refuse(c, u ? CODE_INVALID : CODE_UNKNOWN_UNIT, u ? "too many units" : "there is no such unit");
+                        return;
+                }
+                w->wait_units[w->n_wait_units++] = u->index;
+        }
+        if (unit_state_from_string(str_of(w->state)) < 0 && unit_verdict_from_string(str_of(w->state)) < 0 &&
+                health_from_string(str_of(w->state)) < 0 && w->n_wait_units > 0) {
+                list_remove(&w->node);
+                free(w);
+                verb_refuse(c, CODE_INVALID, "no such state");
+        }
+}
+
+static void verb_metrics(const Call *c) {
+        verb_document(c, status_metrics);
+}
+static void verb_status(const Call *c) {
+        verb_document(c, status_document);
+}
+static void verb_boot(const Call *c) {
+        verb_document(c, status_boot);
+}
+static void verb_approvals(const Call *c) {
+        verb_document(c, status_approvals);
+}
+static void verb_graph(const Call *c) {
+        verb_document(c, status_graph);
+}
+static void verb_why(const Call *c) {
+        verb_document(c, status_why);
+}
+static void verb_version(const Call *c) {
+        static const char text[] = "{\"version\":\"" GUARDIAN_VERSION "\"}";
+        verb_result(c, 0, "ok", NULL, STR_LIT(text));
+}
+static void verb_bootstrap(const Call *c) {
+        verb_document(c, status_bootstrap);
+}
+
+/* ---- the table */
+
+static const Verb verbs[] = {
+        {"status", ROLE_NOBODY, verb_status},
+        {"version", ROLE_NOBODY, verb_version},
+        {"boot", ROLE_OBSERVER, verb_boot},
+        {"graph", ROLE_OBSERVER, verb_graph},
+        {"why", ROLE_OBSERVER, verb_why},
+        {"logs", ROLE_OBSERVER, verb_logs},
+        {"approvals", ROLE_OBSERVER, verb_approvals},
+        {"wait", ROLE_OBSERVER, verb_wait},
+        {"connect", ROLE_OBSERVER, verb_connect},
+        {"metrics", ROLE_OBSERVER, verb_metrics},
+        {"policy-bootstrap", ROLE_OBSERVER, verb_bootstrap},
+        /* enforce_propose() checks the role of these, and a refusal for the role is its answer */
+        {"propose", ROLE_NOBODY, verb_propose},
+        {"start", ROLE_NOBODY, verb_unit_act},
+        {"stop", ROLE_NOBODY, verb_stop},
+        {"restart", ROLE_NOBODY, verb_unit_act},
+        {"reload-unit", ROLE_NOBODY, verb_unit_act},
+        {"kill", ROLE_NOBODY, verb_unit_act},
+        {"pin", ROLE_NOBODY, verb_unit_act},
+        {"unpin", ROLE_NOBODY, verb_unit_act},
+        {"reset", ROLE_NOBODY, verb_unit_act},
+        {"shutdown", ROLE_NOBODY, verb_global_act},
+        {"mode", ROLE_OBSERVER, verb_mode},
+        {"lockdown", ROLE_NOBODY, verb_global_act},
+        {"approve", ROLE_NOBODY, verb_vote},
+        {"deny", ROLE_NOBODY, verb_vote},
+        {"pause", ROLE_NOBODY, verb_pause},
+        {"resume", ROLE_NOBODY, verb_resume},
+        {"break-glass", ROLE_NOBODY, verb_break_glass},
+};
+
+static void on_call(Control *control, uint64_t client, const Peer *peer, const Msg *msg, void *user) {
+        Manager *m = user;
+        Call c = {.m = m, .client = client, .req = msg_u64(msg, TAG_REQ, 0), .peer = peer, .msg = msg};
+        (void)control;
+        Str name = msg_str(msg, TAG_VERB);
+        const Verb *v = NULL;
+        for (size_t i = 0; i < ELEMENTSOF(verbs) && !v; i++)
+                if (str_eq(name, verbs[i].name))
+                        v = &verbs[i];
+        if (!v) {
+                verb_result(&c, 64, "invalid", "Guardian has no such verb", (Str){NULL, 0});
+        } else if (peer->role < v->role) {
+                log_warning("refused for its role", LOG_STR("actor", peer->actor), LOG_STR("verb", v->name),
+                        LOG_STR("role", role_to_string((int)peer->role)));
+                verb_refuse(&c, CODE_DENIED_BY_ROLE, "your role may not do this");
+        } else {
+                v->fn(&c);
+        }
+        manager_pump(m);
+}
+
+static void on_gone(Control *control, uint64_t client, void *user) {
+        (void)control;
+        govern_client_gone(user, client);
+        verb_logs_gone(user, client);
+}
+
+const ControlOps manager_control_ops = {.on_call = on_call, .on_gone = on_gone};

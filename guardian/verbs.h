@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* One call on the control socket, and the documents that answer reading verbs. */
+#include "guardian/manager.h"
+
+typedef struct Call {
+        Manager *m;
+        uint64_t client, req;
+        const Peer *peer;
+        const Msg *msg;
+} Call;
+
+typedef struct Verb {
+        const char *name;
+        Role role; /* least; the core decides where it says nobody */
+        void (*fn)(const Call *c);
+} Verb;
+
+void verb_result(const Call *c, int status, const char *code, const char *message, Str body);
+void verb_refuse(const Call *c, Code code, const char *message);
+void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out));
+
+/* ---- documents (interfaces.md section 4): 0 or -errno */
+int status_document(const Call *c, Buf *out);
+int status_boot(const Call *c, Buf *out);
+int status_approvals(const Call *c, Buf *out);
+int status_graph(const Call *c, Buf *out);
+int status_why(const Call *c, Buf *out);
+int status_bootstrap(const Call *c, Buf *out);
+int status_metrics(const Call *c, Buf *out);
+
+/* ---- logs (verb-logs.c) */
+void verb_logs(const Call *c);
+void verb_logs_gone(Manager *m, uint64_t client);

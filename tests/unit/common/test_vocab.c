@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/vocab.h"
+#include "suite.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+START_TEST(names_go_both_ways) {
+        for (int i = 0; i < _CODE_MAX; i++)
+                ck_assert_int_eq(code_from_string(str_of(code_to_string(i))), i);
+        for (int i = 0; i < _RECORD_MAX; i++)
+                ck_assert_int_eq(record_kind_from_string(str_of(record_kind_to_string(i))), i);
+        for (int i = 0; i < _HEAL_MAX; i++)
+                ck_assert_int_eq(healing_action_from_string(str_of(healing_action_to_string(i))), i);
+        ck_assert_str_eq(verdict_to_string(VERDICT_REQUIRE_APPROVAL), "require_approval");
+        ck_assert_str_eq(unit_state_to_string(UNIT_QUARANTINED), "quarantined");
+        ck_assert_str_eq(role_to_string(-1), "invalid");
+        ck_assert_str_eq(mode_to_string(_MODE_MAX), "invalid");
+        ck_assert_int_eq(outcome_from_string(STR_LIT("okay")), -EINVAL);
+        ck_assert_int_eq(outcome_from_string((Str){0}), -EINVAL);
+}
+END_TEST
+
+START_TEST(exit_statuses) {
+        ck_assert_int_eq(code_exit_status(CODE_OK), 0);
+        ck_assert_int_eq(code_exit_status(CODE_APPROVAL_REQUIRED), 5);
+        ck_assert_int_eq(code_exit_status(CODE_UNKNOWN_UNIT), 6);
+        ck_assert_int_eq(code_exit_status(CODE_GOVERNANCE_UNAVAILABLE), 4);
+        ck_assert_int_eq(code_exit_status(CODE_DENIED_BY_RULE), 4);
+        ck_assert_int_eq(code_exit_status(CODE_HEAL_NOT_LISTED), 4);
+        ck_assert_int_eq(code_exit_status(CODE_STALE_TARGET), 1);
+}
+END_TEST
+
+START_TEST(args_are_sorted_by_key) {
+        ActionRequest r = {.n_args = 3, .args = {"b=1", "a.x=2", "a=3"}};
+
+        ck_assert_int_eq(request_sort_args(&r), 0);
+        ck_assert_str_eq(r.args[0], "a=3");
+        ck_assert_str_eq(r.args[1], "a.x=2");
+        ck_assert_str_eq(r.args[2], "b=1");
+        strcpy(r.args[2], "a=4");
+        ck_assert_int_eq(request_sort_args(&r), -EINVAL);
+        strcpy(r.args[2], "novalue");
+        ck_assert_int_eq(request_sort_args(&r), -EINVAL);
+        strcpy(r.args[2], "=v");
+        ck_assert_int_eq(request_sort_args(&r), -EINVAL);
+        r.n_args = REQUEST_ARGS_MAX + 1;
+        ck_assert_int_eq(request_sort_args(&r), -EINVAL);
+}
+END_TEST
+
+static void fill(ActionRequest *r) {
+        *r = (ActionRequest){.actor = "immune",
+                .action = "restart_service",
+                .target = "leaky",
+                .incident = 17,
+                .n_args = 2,
+                .args = {"grace=5s", "reason=memory_growth"},
+                .incarnation = {.pid = 4242, .start_time = 123456789}};
+        for (unsigned i = 0; i < 16; i++) {
+                r->request_id[i] = (uint8_t)i;
+                r->incarnation.boot_id[i] = (uint8_t)(0xf0 + i);
+        }
+}
+
+static void hex_digest(const ActionRequest *r, char hex[65]) {
+        uint8_t d[32];
+
+        request_digest(r, d);
+        hex_encode(d, 32, hex);
+}
+
+/* The same two values stand in digest_vectors.py, which computes them by itself. */
+START_TEST(golden_digests) {
+        ActionRequest r;
+        char hex[65];
+
+        fill(&r);
+        hex_digest(&r, hex);
+        ck_assert_str_eq(hex, "6ff49618c2016fba78a847a4f2675f4f169b4e18f41570cda7768e5b20aae534");
+        memset(&r, 0, sizeof(r));
+        r.incident = UINT64_MAX;
+        hex_digest(&r, hex);
+        ck_assert_str_eq(hex, "7845a0b2c4907c289ee9520c70d3482e1e263f7cc702c2340a999a9946fc513f");
+}
+END_TEST
+
+/* Each thing that consent.md binds changes the digest. */
+START_TEST(digest_binds_everything) {
+        char seen[12][65];
+        ActionRequest r;
+        unsigned n = 0;
+
+#define VARIANT(change)                                                                                      \
+        fill(&r);                                                                                            \
+        change;                                                                                              \
+        hex_digest(&r, seen[n++])
+        VARIANT((void)0);
+        VARIANT(r.request_id[15]++);
+        VARIANT(r.actor[0] = 'x');
+        VARIANT(r.action[0] = 'x');
+        VARIANT(r.target[0] = 'x');
+        VARIANT(r.incarnation.boot_id[0]++);
+        VARIANT(r.incarnation.pid++);
+        VARIANT(r.incarnation.start_time++);
+        VARIANT(r.incident++);
+        VARIANT(r.args[1][0] = 'x');
+        VARIANT(r.n_args--);
+        VARIANT(strcpy(r.actor, "immunerestart_service"); r.action[0] = 0);
+        for (unsigned i = 0; i < n; i++)
+                for (unsigned j = i + 1; j < n; j++)
+                        ck_assert_str_ne(seen[i], seen[j]);
+}
+END_TEST
+
+START_TEST(incarnations_and_ids) {
+        Incarnation a = {.pid = 1, .start_time = 2}, b = a;
+        char one[48], two[48];
+
+        ck_assert(incarnation_eq(&a, &b));
+        b.boot_id[3] = 1;
+        ck_assert(!incarnation_eq(&a, &b));
+        b = a;
+        b.start_time++;
+        ck_assert(!incarnation_eq(&a, &b));
+        new_id("cor_", one, sizeof(one));
+        new_id("cor_", two, sizeof(two));
+        ck_assert_uint_eq(strlen(one), 36);
+        ck_assert_str_ne(one, two);
+}
+END_TEST
+
+TEST_MAIN("vocab", names_go_both_ways, exit_statuses, args_are_sorted_by_key, golden_digests,
+        digest_binds_everything, incarnations_and_ids)

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/group.h"
+#include "supervisor/launch.h"
+#include "supervisor/pid1.h"
+#include "supervisor/reap.h"
+#include "common/cleanup.h"
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static ReapTable table;
+static GroupRoot root;
+static int pipe_fds[2]; /* the probe says over its fd 3 how far it is */
+
+static void on_end(void *user, const ProcessEnd *end) {
+        int *ended = user;
+
+        (void)end;
+        (*ended)++;
+}
+
+static void setup_kind(bool cgroup) {
+        sigset_t chld;
+
+        sigemptyset(&chld);
+        sigaddset(&chld, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &chld, NULL);
+        ck_assert_int_eq(pid1_subreaper(), 0);
+        ck_assert_int_eq(reap_init(&table, 64), 0);
+        ck_assert_int_eq(group_root_init(&root, cgroup), 0);
+        ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+}
+
+static void setup_session(void) {
+        setup_kind(false);
+        ck_assert_int_eq(root.kind, GROUP_SESSION);
+}
+
+static void setup_cgroup(void) {
+        setup_kind(true);
+}
+
+static void teardown(void) {
+        ck_assert(reap_no_children());
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+        group_root_done(&root);
+        reap_done(&table);
+}
+
+/* Starts the probe as the group's leader and waits until it said `steps` letters. */
+static pid_t start(Group *g, const char *part, int steps, int *ended, bool name_unit) {
+        const char *const argv[] = {"probe", part, NULL};
+        char name[160];
+        const char *const env[] = {name_unit ? name : "A=b", NULL};
+        LaunchFd fd = {pipe_fds[1], 3};
+        LaunchPlan p;
+        LaunchResult r;
+
+        snprintf(name, sizeof(name), "GUARDIAN_UNIT=%s", g->unit);
+        launch_plan_init(&p);
+        p.path = PROBE;
+        p.argv = argv;
+        p.envp = env;
+        p.fds = &fd;
+        p.n_fds = 1;
+        p.cgroup_procs_fd = g->procs_fd;
+        ck_assert_int_eq(launch_spawn(&p, &r), 0);
+        ck_assert_int_eq(reap_add(&table, r.pid, on_end, ended), 0);
+        ck_assert_int_eq(group_add(g, r.pid, true), 0);
+        for (int i = 0; i < steps; i++) {
+                char c;
+
+                ck_assert_int_eq(read(pipe_fds[0], &c, 1), 1);
+        }
+        return r.pid;
+}
+
+static void reap_once(void) {
+        sigset_t chld;
+
+        sigemptyset(&chld);
+        sigaddset(&chld, SIGCHLD);
+        if (reap_run(&table, 0, NULL) == 0)
+                sigwaitinfo(&chld, NULL);
+        group_root_refresh(&root);
+}
+
+static void until_empty(Group *g) {
+        while (!group_empty(g))
+                reap_once();
+        while (!reap_no_children())
+                reap_once();
+}
+
+static size_t count_members(Group *g) {
+        GroupMember *m;
+        size_t n;
+
+        group_root_refresh(&root);
+        ck_assert_int_eq(group_members(g, &m, &n), 0);
+        free(m);
+        return n;
+}
+
+/* A tree of three, the last of them in a session of its own: all are members, all end. */
+static void whole_tree(void) {
+        Group g, other;
+        int ended = 0;
+        pid_t leader;
+
+        ck_assert_int_eq(group_init(&g, &root, "tree"), 0);
+        ck_assert_int_eq(group_init(&other, &root, "other"), 0);
+        ck_assert(group_empty(&g));
+        leader = start(&g, "tree", 3, &ended, true);
+        ck_assert_uint_eq(count_members(&g), 3);
+        ck_assert(group_has(&g, leader));
+        ck_assert(!group_has(&other, leader));
+        ck_assert(!group_has(&g, getpid()));
+        ck_assert(group_empty(&other));
+        ck_assert(!group_empty(&g));
+
+        /* the leader alone: the rest is left, and still known after the leader was reaped */
+        ck_assert_int_eq(process_signal(leader, g.leader_start, SIGTERM), 0);
+        while (ended == 0)
+                reap_once();
+        ck_assert(!group_empty(&g));
+        ck_assert_uint_eq(count_members(&g), 2);
+        group_root_refresh(&root);
+        ck_assert_int_eq(group_signal(&other, SIGKILL, 0), 0);
+        ck_assert_int_ge(group_signal(&g, SIGKILL, 0), 0);
+        until_empty(&g);
+        ck_assert_uint_eq(count_members(&g), 0);
+        ck_assert_int_eq(process_signal(leader, g.leader_start, SIGTERM), -ESRCH);
+        group_done(&g);
+        group_done(&other);
+}
+
+START_TEST(session_tree) {
+        whole_tree();
+}
+END_TEST
+
+START_TEST(cgroup_tree) {
+        if (root.kind == GROUP_CGROUP)
+                whole_tree();
+        else
+                printf("# skipped: %s\n", root.why);
+}
+END_TEST
+
+/* Double fork, own session, TERM ignored: found by the environment without a cgroup, by membership with one.
+ */
+static void daemon_is_found(void) {
+        Group g;
+        int ended = 0;
+
+        ck_assert_int_eq(group_init(&g, &root, "daemon"), 0);
+        start(&g, "daemon", 1, &ended, true);
+        while (ended == 0)
+                reap_once();
+        /* its middle process is an orphan that ends by itself */
+        while (count_members(&g) > 1)
+                reap_once();
+        ck_assert_uint_eq(count_members(&g), 1);
+        ck_assert(!group_empty(&g));
+        ck_assert_int_eq(group_signal(&g, SIGTERM, 0), 1);
+        group_root_refresh(&root);
+        ck_assert(!group_empty(&g)); /* it ignores TERM */
+        group_signal(&g, SIGKILL, 0);
+        until_empty(&g);
+        group_reset(&g);
+        ck_assert(group_empty(&g));
+        group_done(&g);
+}
+
+START_TEST(session_daemon) {
+        daemon_is_found();
+}
+END_TEST
+
+START_TEST(cgroup_daemon) {
+        if (root.kind == GROUP_CGROUP)
+                daemon_is_found();
+        else
+                printf("# skipped: %s\n", root.why);
+}
+END_TEST
+
+/* A recorded incarnation with another start time is somebody else and is left alone. */
+START_TEST(start_time_is_checked) {
+        Group g;
+        int ended = 0;
+        pid_t leader;
+
+        ck_assert_int_eq(group_init(&g, &root, "one"), 0);
+        leader = start(&g, "wait", 1, &ended, true);
+        ck_assert(proc_alive(leader, g.leader_start));
+        ck_assert(!proc_alive(leader, g.leader_start + 1));
+        ck_assert_int_eq(process_signal(leader, g.leader_start + 1, SIGKILL), -ESRCH);
+        ck_assert_int_eq(ended, 0);
+        ck_assert_int_eq(group_signal(&g, SIGKILL, leader), 0); /* all but the leader: nobody */
+        ck_assert(proc_alive(leader, g.leader_start));
+        ck_assert_int_eq(process_signal(leader, g.leader_start, SIGKILL), 0);
+        until_empty(&g);
+        ck_assert_int_eq(ended, 1);
+        ck_assert_int_eq(process_signal_all(SIGTERM), -EPERM); /* we are not pid 1 */
+        group_done(&g);
+}
+END_TEST
+
+/* A Guardian that was killed leaves its directory behind; the next one removes it, and only it. */
+START_TEST(leftovers_are_swept) {
+        GroupRoot second, third;
+        Group g;
+        char name[sizeof(second.name)];
+
+        if (root.kind != GROUP_CGROUP) {
+                printf("# skipped: %s\n", root.why);
+                return;
+        }
+        ck_assert_int_eq(group_root_init(&second, true), 0);
+        ck_assert_int_eq(group_init(&g, &second, "left"), 0);
+        memcpy(name, second.name, sizeof(name));
+        close(g.dir_fd);
+        close(g.procs_fd);
+        close(second.dir_fd); /* its lock goes with it */
+        ck_assert_int_eq(faccessat(root.parent_fd, name, F_OK, 0), 0);
+        ck_assert_int_eq(group_root_init(&third, true), 0);
+        ck_assert_int_eq(faccessat(root.parent_fd, name, F_OK, 0), -1);
+        ck_assert_int_eq(faccessat(root.parent_fd, root.name, F_OK, 0), 0); /* ours is locked */
+        group_root_done(&third);
+        close(second.parent_fd);
+}
+END_TEST
+
+START_TEST(pid1_helpers) {
+        uint64_t have, soft;
+
+        ck_assert_int_eq(pid1_fill_stdio(), 0);
+        ck_assert_int_eq(pid1_proc(), 0);
+        ck_assert_int_eq(pid1_descriptors(&have, &soft), 0);
+        ck_assert_uint_ge(have, soft);
+        ck_assert_uint_gt(pid1_descriptors_needed(100, 10), pid1_descriptors_needed(10, 10));
+        close(0);
+        close(2);
+        ck_assert_int_eq(pid1_fill_stdio(), 0);
+        ck_assert_int_ge(fcntl(0, F_GETFD), 0);
+        ck_assert_int_ge(fcntl(2, F_GETFD), 0);
+}
+END_TEST
+
+int main(void) {
+        Suite *s = suite_create("group");
+        TCase *session = tcase_create("session"), *cgroup = tcase_create("cgroup");
+        SRunner *sr = srunner_create(s);
+        int failed;
+
+        tcase_add_checked_fixture(session, setup_session, teardown);
+        tcase_add_test(session, session_tree);
+        tcase_add_test(session, session_daemon);
+        tcase_add_test(session, start_time_is_checked);
+        tcase_add_test(session, pid1_helpers);
+        tcase_add_checked_fixture(cgroup, setup_cgroup, teardown);
+        tcase_add_test(cgroup, cgroup_tree);
+        tcase_add_test(cgroup, cgroup_daemon);
+        tcase_add_test(cgroup, leftovers_are_swept);
+        suite_add_tcase(s, session);
+        suite_add_tcase(s, cgroup);
+        srunner_set_tap(sr, "-");
+        srunner_run_all(sr, CK_SILENT);
+        failed = srunner_ntests_failed(sr);
+        srunner_free(sr);
+        return failed > 0;
+}
