@@ -278,7 +278,6 @@ START_TEST(json_form) {
 END_TEST
 
 /* What the tables promise to their readers, whatever is added to them. */
- * one. */
 START_TEST(every_row_is_whole) {
         unsigned types = 0, tags = 0;
         uint8_t one[32], two[32];
