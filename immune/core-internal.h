@@ -21,7 +21,8 @@ typedef struct ImmuneUnit {
         uint64_t pid, start_time, restarts, priority_milli;
         int64_t code, signal;
         RestartReason reason;
-        bool known; /* a snapshot told priority, Heal= and labels */
+        uint64_t changed_us; /* last event */
+        bool known;          /* a snapshot told priority, Heal= and labels */
         bool critical, can_fail, mentioned;
         uint32_t heal;
         char *labels[IMMUNE_LABELS_MAX]; /* owned */
@@ -33,6 +34,7 @@ typedef struct ImmuneUnit {
         Growth growth;
         uint64_t beat_interval_us, last_beat_us; /* 0: has never sent one in this incarnation */
         bool silent;
+        bool ended_well; /* with status 0; what follows says if that was wanted */
         uint64_t cool_until_us;
 } ImmuneUnit;
 
@@ -57,6 +59,7 @@ typedef struct Incident {
         Detector detector;
         IncidentState state;
         IncidentOutcome outcome;
+        bool constitutional;     /* said to touch the constitution: the gate is told */
         bool operator_condition; /* a workflow asked: a policy of people stands behind it */
         uint64_t opened_ns, closed_ns, last_seen_us;
         unsigned attempts, seen, score, reruns;
@@ -110,6 +113,7 @@ struct ImmuneCore {
         unsigned n_units, n_incidents;
         CmdNode *given;             /* returned by immune_next(), freed at the next call */
         uint64_t counter, tokens;   /* ids, tokens */
+        uint64_t snapshot_us;       /* when the last one was asked for */
         uint64_t armed_us;          /* timer as the shell knows it */
         uint64_t bucket, bucket_us; /* proposals, in millionths */
         uint64_t storm_until_us;    /* storm: end of the quiet time; 0: no storm */
@@ -157,7 +161,8 @@ typedef struct Alarm {
         unsigned score;
         uint64_t baseline, current, rate;
         HealingAction action; /* _HEAL_MAX: the ladder decides */
-        bool escalate;        /* straight to a person */
+        bool constitutional;
+        bool escalate; /* straight to a person */
         uint64_t invoke;
         char text[257];
 } Alarm;

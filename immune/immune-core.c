@@ -144,7 +144,7 @@ static void report_to_alarm(const AnomalyReport *r, Detector by, Alarm *a) {
                 .correlation_id = r->correlation_id,
                 .score = r->score,
                 .action = _HEAL_MAX,
-                .escalate = r->constitutional};
+                .constitutional = r->constitutional};
         anomaly_classify(str_of(r->type), &a->type);
         a->original = r->type;
         snprintf(a->text, sizeof(a->text), "%s: %s says %s (%s), score %u.%02u", r->target,
@@ -178,7 +178,8 @@ int immune_on_invoke(ImmuneCore *c, ImmuneNow now, uint64_t token, const Anomaly
         HealingAction action, bool escalate) {
         Alarm a;
 
-        if (!r->target || !r->type || !core_unit(c, r->target)) {
+        /* Only what is a unit can be acted on; a person can be asked about anything. */
+        if (!r->target || !r->type || (action < _HEAL_MAX && !core_unit(c, r->target))) {
                 invoke_refuse(c, token, "E.NOT_FOUND");
                 return c->error;
         }
@@ -230,12 +231,17 @@ int immune_on_ack(ImmuneCore *c, ImmuneNow now, uint64_t token, bool ok, uint64_
         return c->error;
 }
 
+static int by_key(const void *a, const void *b) {
+        return strcmp(((const Evidence *)a)->key, ((const Evidence *)b)->key);
+}
+
 int immune_on_evidence(ImmuneCore *c, ImmuneNow now, uint64_t token, const Evidence *e, unsigned n) {
         LIST_INCIDENTS(i, c) {
                 if (i->wait != WAIT_EVIDENCE || i->token != token)
                         continue;
                 i->n_evidence = n < IMMUNE_EVIDENCE_MAX ? n : IMMUNE_EVIDENCE_MAX;
                 memcpy(i->evidence, e, i->n_evidence * sizeof(*e));
+                qsort(i->evidence, i->n_evidence, sizeof(*e), by_key); /* as the record has it */
                 incident_evidence(c, now, i);
                 return c->error;
         }

@@ -20,7 +20,7 @@
 
 enum {
         IMMUNE_UNITS_MAX = 1024,
-        IMMUNE_INCIDENTS_MAX = 512, /* kept in memory, closed ones go first */
+        IMMUNE_INCIDENTS_MAX = 384, /* kept in memory, closed ones go first */
         IMMUNE_EVIDENCE_MAX = 12,
         IMMUNE_LABELS_MAX = 16,
 };
@@ -113,8 +113,9 @@ int immune_fold(ImmuneCore *c, RecordKind kind, uint64_t index, uint64_t time_ns
 int immune_folded(ImmuneCore *c, ImmuneNow now);
 
 int immune_on_unit(ImmuneCore *c, ImmuneNow now, const UnitReport *u);
-/* A snapshot is: begin, immune_on_unit(snapshot = true) for each, end: units that were not named are gone. */
-void immune_snapshot_begin(ImmuneCore *c);
+/* A snapshot is: begin (when it is asked for: an event that comes later is newer than it),
+ * immune_on_unit(snapshot = true) for each, end: units that were not named are gone. */
+void immune_snapshot_begin(ImmuneCore *c, ImmuneNow now);
 int immune_snapshot_end(ImmuneCore *c, ImmuneNow now);
 /* rss 0: the incarnation is gone or cannot be read. */
 int immune_on_sample(

@@ -35,8 +35,6 @@ static void head(JsonWriter *w, const Incident *i) {
         json_kv_str(
                 w, "outcome", i->outcome == RESULT_NONE ? NULL : incident_outcome_to_string((int)i->outcome));
         json_kv_str(w, "correlation_id", i->correlation);
-        json_kv_str(w, "text", i->text);
-        kv_text(w, "reason", i->reason);
         kv_index(w, "index", i->opened_index);
 }
 
@@ -57,6 +55,7 @@ static void signal_branch(JsonWriter *w, const Incident *i) {
         json_kv_str(w, "source", i->source);
         json_kv_str(w, "text", i->text);
         json_kv_bool(w, "hard", !incident_is_claim(i));
+        json_kv_bool(w, "constitutional_risk", i->constitutional);
         json_kv_u64(w, "baseline", i->baseline);
         json_kv_u64(w, "current", i->current);
         json_kv_u64(w, "rate", i->rate);
@@ -156,6 +155,8 @@ int immune_incident_json(const ImmuneCore *c, const char *id, JsonWriter *w) {
                         continue;
                 json_object_begin(w);
                 head(w, i);
+                json_kv_str(w, "text", i->text);
+                kv_text(w, "reason", i->reason);
                 kv_index(w, "last_index", i->last_index);
                 signal_branch(w, i);
                 diagnosis_branch(w, i);

@@ -73,6 +73,7 @@ static void take_signal(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *
         i->current = a->current;
         i->rate = a->rate;
         i->score = a->score;
+        i->constitutional = i->constitutional || a->constitutional;
         i->pid = u ? u->pid : 0;
         i->start_time = u ? u->start_time : 0;
         i->last_seen_us = now.boot_us;
@@ -162,6 +163,7 @@ static void join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
                 take_signal(c, now, i, a);
                 c->stats.anomalies++;
                 record_anomaly(c, i, 0);
+                diagnose(c, now, i, core_unit(c, i->target));
                 i->outcome = RESULT_NOT_FIXED;
                 str_copy(i->reason, sizeof(i->reason), STR_LIT("the signal came back"));
                 i->step++;
@@ -177,6 +179,7 @@ static void join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
                 take_signal(c, now, i, a);
                 c->stats.anomalies++;
                 record_anomaly(c, i, 0);
+                diagnose(c, now, i, core_unit(c, i->target));
         }
         /* While an answer or a verification is awaited the plan stands; a person who was asked is asked no
          * second time. */

@@ -46,6 +46,7 @@ static void add_claims(ImmuneCmd *cmd, const Incident *i, bool hard) {
         claim(cmd, "severity=s:%s", severity_to_string((int)i->severity));
         claim(cmd, "hard_signal=b:%d", hard);
         claim(cmd, "operator_condition=b:%d", i->operator_condition);
+        claim(cmd, "constitutional_risk=b:%d", i->constitutional);
         claim(cmd, "attempt=i:%u", i->attempts + 1);
         claim(cmd, "seen=i:%u", i->seen);
         if (i->detector == BY_GROWTH) {
@@ -67,7 +68,8 @@ static void propose(ImmuneCore *c, ImmuneNow now, Incident *i, const Step *step,
         if (!cmd)
                 return;
         i->action = step->action;
-        i->code = CODE_OK;
+        if (!i->retry_us)
+                i->code = CODE_OK;
         i->approval_id[0] = i->reason[0] = 0;
         incident_wait(i, WAIT_ANSWER, now.boot_us + (step->timeout_us ? step->timeout_us : answer_us));
         i->token = cmd->token = core_token(c);
@@ -78,7 +80,9 @@ static void propose(ImmuneCore *c, ImmuneNow now, Incident *i, const Step *step,
         cmd->incident = i->opened_index;
         add_claims(cmd, i, hard);
         c->stats.proposals++;
-        incident_set_state(c, i, INCIDENT_PROPOSED);
+        i->state = INCIDENT_PROPOSED;
+        if (!i->retry_us) /* once on record, not once a try */
+                record_incident(c, i, 0);
 }
 
 static bool target_busy(const ImmuneCore *c, const Incident *self, unsigned *in_flight) {
@@ -286,7 +290,7 @@ static void refused(ImmuneCore *c, ImmuneNow now, Incident *i, const ProposalRep
         case REFUSED_FOR_NOW:
                 hold_back(c, now, i, text);
                 i->state = INCIDENT_OPENED;
-                if (before != r->code) /* once on record, not once a try */
+                if (before != r->code)
                         record_incident(c, i, 0);
                 return;
         case REFUSED_STALE:

@@ -98,6 +98,7 @@ static void write_incident(JsonWriter *w, const Incident *i) {
         kv_time(w, "closed", i->closed_ns);
         json_kv_str(w, "code", code_to_string((int)i->code));
         json_kv_u64(w, "confidence", i->confidence);
+        json_kv_bool(w, "constitutional", i->constitutional);
         json_kv_u64(w, "cool_down_us", i->cool_down_us);
         json_kv_str(w, "correlation_id", i->correlation);
         json_kv_u64(w, "current", i->current);
@@ -134,6 +135,7 @@ static void write_incident(JsonWriter *w, const Incident *i) {
 static void write_anomaly(JsonWriter *w, const Incident *i) {
         json_object_begin(w);
         json_kv_u64(w, "baseline", i->baseline);
+        json_kv_bool(w, "constitutional", i->constitutional);
         json_kv_str(w, "correlation_id", i->correlation);
         json_kv_u64(w, "current", i->current);
         json_kv_str(w, "detector", detector_to_string((int)i->detector));
@@ -205,6 +207,7 @@ static void write_event(JsonWriter *w, const Incident *i) {
         json_kv_str(w, "action", i->action < _HEAL_MAX ? healing_action_to_string((int)i->action) : NULL);
         json_kv_u64(w, "attempts", i->attempts);
         json_kv_u64(w, "baseline", i->baseline);
+        json_kv_bool(w, "constitutional_risk", i->constitutional);
         json_kv_str(w, "correlation_id", i->correlation);
         json_kv_u64(w, "current", i->current);
         json_kv_str(w, "detector", detector_to_string((int)i->detector));
@@ -313,6 +316,7 @@ static void read_rest(const json_t *o, Incident *i) {
         get_text(o, "approval_id", i->approval_id, sizeof(i->approval_id));
         get_text(o, "reason", i->reason, sizeof(i->reason));
         i->operator_condition = json_get_bool(o, "operator_condition", false);
+        i->constitutional = json_get_bool(o, "constitutional", false);
         i->opened_ns = get_time(o, "opened");
         i->closed_ns = get_time(o, "closed");
         i->attempts = (unsigned)json_get_u64(o, "attempts", 0);

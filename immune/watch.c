@@ -117,18 +117,24 @@ static int unit_static(ImmuneUnit *u, const UnitReport *r) {
 }
 
 /* Did this report end a process that nobody wanted to end? */
-static bool unwanted_end(const ImmuneUnit *u, const UnitReport *r) {
+static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
         bool wanted = r->reason == RESTART_OPERATOR || r->reason == RESTART_HEALING ||
                       r->reason == RESTART_DEPENDENCY;
         bool gone = u->pid && (r->pid != u->pid || r->start_time != u->start_time);
+        bool well = u->ended_well;
 
-        if (r->snapshot)
-                return false;
+        u->ended_well = false;
         if (unit_is_down(r->state))
-                return !unit_is_down(u->state) && (gone || u->pid || u->state == UNIT_STARTING) && !wanted;
+                return !unit_is_down(u->state) && (gone || u->pid || u->state == UNIT_STARTING || well) &&
+                       !wanted;
+        if (r->state == UNIT_EXITED || r->state == UNIT_INACTIVE || r->state == UNIT_STOPPING)
+                return false;
+        if (well && (r->state == UNIT_STARTING || r->pid))
+                return !wanted;
         if (!gone || unit_is_down(u->state) || wanted)
                 return false;
-        return r->state != UNIT_EXITED && r->state != UNIT_INACTIVE && r->state != UNIT_STOPPING;
+        u->ended_well = r->pid == 0 && r->code == 0;
+        return !u->ended_well;
 }
 
 static void describe_exits(const ImmuneCore *c, ImmuneNow now, const ImmuneUnit *u, Alarm *a) {
@@ -171,6 +177,21 @@ static void look_at_target(ImmuneCore *c, ImmuneNow now, const ImmuneUnit *u) {
         }
 }
 
+static void unit_take(ImmuneUnit *u, const UnitReport *r) {
+        if (r->pid != u->pid || r->start_time != u->start_time)
+                unit_forget(u);
+        u->pid = r->pid;
+        u->start_time = r->start_time;
+        u->state = r->state;
+        if (r->snapshot)
+                return;
+        u->health = r->health;
+        u->code = r->code;
+        u->signal = r->signal;
+        u->reason = r->reason;
+        u->restarts = r->restarts;
+}
+
 int immune_on_unit(ImmuneCore *c, ImmuneNow now, const UnitReport *r) {
         ImmuneUnit *u = unit_get(c, r->unit);
         if (!u)
@@ -178,19 +199,12 @@ int immune_on_unit(ImmuneCore *c, ImmuneNow now, const UnitReport *r) {
         if (r->snapshot && unit_static(u, r) < 0)
                 return c->error = -ENOMEM;
 
-        bool ended = unwanted_end(u, r), was_quarantined = u->state == UNIT_QUARANTINED;
-        if (r->pid != u->pid || r->start_time != u->start_time)
-                unit_forget(u);
-        u->pid = r->pid;
-        u->start_time = r->start_time;
-        u->state = r->state;
-        if (!r->snapshot) {
-                u->health = r->health;
-                u->code = r->code;
-                u->signal = r->signal;
-                u->reason = r->reason;
-                u->restarts = r->restarts;
-        }
+        bool was_quarantined = u->state == UNIT_QUARANTINED;
+        bool ended = !r->snapshot && unwanted_end(u, r);
+        if (!r->snapshot)
+                u->changed_us = now.boot_us;
+        if (!r->snapshot || u->changed_us <= c->snapshot_us) /* else the event knows better */
+                unit_take(u, r);
         if (ended)
                 u->ends_us[u->n_ends++ % ENDS_MAX] = now.boot_us;
         unit_watch(c, now, u);
@@ -200,7 +214,8 @@ int immune_on_unit(ImmuneCore *c, ImmuneNow now, const UnitReport *r) {
         return c->error;
 }
 
-void immune_snapshot_begin(ImmuneCore *c) {
+void immune_snapshot_begin(ImmuneCore *c, ImmuneNow now) {
+        c->snapshot_us = now.boot_us;
         LIST_FOREACH (n, &c->units)
                 container_of(n, ImmuneUnit, node)->mentioned = false;
 }

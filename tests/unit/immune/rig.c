@@ -18,7 +18,7 @@ Rig *rig_new_unfolded(uint8_t seed) {
 
 Rig *rig_new(void) {
         Rig *r = rig_new_unfolded(1);
-        immune_snapshot_begin(r->core);
+        immune_snapshot_begin(r->core, r->now);
         ck_assert_int_eq(immune_snapshot_end(r->core, r->now), 0);
         ck_assert_int_eq(immune_folded(r->core, r->now), 0);
         rig_drain(r);
@@ -172,7 +172,7 @@ void rig_event(Rig *r, const char *name, uint64_t pid, UnitState state, RestartR
 }
 
 void rig_snapshot(Rig *r, const char *const *names, const uint64_t *pids, unsigned n) {
-        immune_snapshot_begin(r->core);
+        immune_snapshot_begin(r->core, r->now);
         for (unsigned i = 0; i < n; i++)
                 rig_unit(r, names[i], pids[i], UNIT_RUNNING);
         ck_assert_int_eq(immune_snapshot_end(r->core, r->now), 0);
