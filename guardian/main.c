@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
                         fputs(help, stdout);
                 return 0;
         }
-        log_setup("guardian", STDOUT_FILENO, o.log_format, o.log_level);
+        log_setup("guardian", o.command ? STDERR_FILENO : STDOUT_FILENO, o.log_format, o.log_level);
         if (o.command) {
                 pid1_subreaper();
                 return wrap(&o);

@@ -462,12 +462,12 @@ unsigned launch_limits_clamp(LaunchLimit *limits, unsigned n) {
         return clamped;
 }
 
-/* 0 executable, -ENOENT nothing there, -EACCES there but no executable file. */
+/* 0 executable, -ENOENT nothing there, -EACCES there but no executable file, -EPERM: we may not even look. */
 static int launch_is_executable(const char *path) {
         struct stat st;
 
         if (stat(path, &st) < 0)
-                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -ENOENT : -EACCES;
+                return errno == EACCES ? -EPERM : -ENOENT;
         if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
                 return -EACCES;
         return 0;
@@ -483,7 +483,8 @@ int launch_find(const char *name, const char *search, char *out, size_t cap) {
         if (strchr(name, '/')) {
                 if ((size_t)snprintf(out, cap, "%s", name) >= cap)
                         return -ENAMETOOLONG;
-                return launch_is_executable(out);
+                result = launch_is_executable(out);
+                return result == -EPERM ? -EACCES : result;
         }
         for (const char *p = search, *end;; p = end + 1) {
                 int n, r;
