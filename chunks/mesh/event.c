@@ -93,17 +93,17 @@ static const Tag BODY_TAGS[] = {TAG_CAUSATION_ID, TAG_CHECKSUM, TAG_CONSENT_SCOP
 static void body_payload(const MeshEvent *e, JsonWriter *w) {
         Str payload = mesh_event_payload(e);
 
-        if (payload.n > 0 && payload.n <= EVENT_BODY_INLINE_MAX) {
-                json_key(w, "payload");
-                json_str(w, payload);
-        }
+        if (payload.n == 0)
+                return;
+        json_key(w, "payload");
+        json_str(w, payload);
 }
 
 static void body_payload_digest(const MeshEvent *e, JsonWriter *w) {
         Str payload = mesh_event_payload(e);
         uint8_t hash[32];
 
-        if (payload.n <= EVENT_BODY_INLINE_MAX)
+        if (payload.n == 0)
                 return;
         sha256(payload.p, payload.n, hash);
         json_key(w, "payload_sha256");
@@ -131,7 +131,7 @@ static void body_member(const Msg *m, Tag t, JsonWriter *w) {
         }
 }
 
-int mesh_event_body(const MeshEvent *e, Buf *out) {
+static int body_write(const MeshEvent *e, bool inline_payload, Buf *out) {
         JsonWriter w;
         Msg m;
 
@@ -139,14 +139,27 @@ int mesh_event_body(const MeshEvent *e, Buf *out) {
         json_init(&w, out, true);
         json_object_begin(&w);
         for (size_t i = 0; i < ELEMENTSOF(BODY_TAGS); i++) {
-                if (BODY_TAGS[i] == TAG_PAYLOAD_REF)
+                if (BODY_TAGS[i] == TAG_PAYLOAD_REF && inline_payload)
                         body_payload(e, &w);
                 body_member(&m, BODY_TAGS[i], &w);
-                if (BODY_TAGS[i] == TAG_PAYLOAD_REF)
+                if (BODY_TAGS[i] == TAG_PAYLOAD_REF && !inline_payload)
                         body_payload_digest(e, &w);
         }
         json_object_end(&w);
         return json_finish(&w);
+}
+
+int mesh_event_body(const MeshEvent *e, Buf *out) {
+        bool fits = e->payload_len <= EVENT_BODY_INLINE_MAX;
+        int r = body_write(e, fits, out);
+
+        /* as text in text the payload grows: what does not fit a record then stands there as its digest too
+         */
+        if (fits && (r == -ENOBUFS || (r == 0 && out->len > EVENT_BODY_MAX))) {
+                buf_consume(out, out->len);
+                r = body_write(e, false, out);
+        }
+        return r;
 }
 
 /* An event line is one line: white space between the payload's tokens may hold newlines, text in it can't. */

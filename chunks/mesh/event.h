@@ -6,7 +6,10 @@
  */
 #include "common/gme.h"
 
-enum { EVENT_BODY_INLINE_MAX = 48 * 1024 }; /* above, the record has payload_sha256 in place of the payload */
+enum {
+        EVENT_BODY_INLINE_MAX = 48 * 1024, /* above, the record has payload_sha256 in place of the payload */
+        EVENT_BODY_MAX = 60 * 1024,        /* of the whole body, likewise (LEDGER_BODY_MAX) */
+};
 
 typedef struct MeshEvent {
         unsigned refs;

@@ -507,7 +507,7 @@ void mesh_validated(MeshCore *c, uint64_t token, const Msg *result, uint64_t now
         r.counter = &c->counters.refused_validation;
         /* the code is ours to say: one that is not of the taxonomy is a plain validation failure */
         r.code = strcmp(code, "E.POLICY_VIOLATION") == 0 ? "E.POLICY_VIOLATION" : "E.VALIDATION";
-        mesh_alert(c, s->event, "validation", r.message);
+        mesh_dispatch_failed(c, s->event, "validation", r.message);
         pending_refuse(c, s, &r, result, now_us);
 }
 

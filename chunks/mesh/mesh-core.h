@@ -90,11 +90,13 @@ typedef struct MeshOps {
         X(accepted)                                                                                          \
         X(own)                                                                                               \
         X(own_lost)                                                                                          \
-        X(unlisted) X(duplicates) X(conflicts) X(hop_warnings) X(refused_role) X(refused_envelope)           \
-                X(refused_binding) X(refused_publisher) X(refused_trust) X(refused_rate)                     \
-                        X(refused_backpressure) X(refused_validation) X(refused_dependency)                  \
-                                X(blocked_recorded) X(validated) X(validator_timeouts) X(append_failures)    \
-                                        X(delivered) X(dropped_bulk) X(dead_letters) X(peers_cut) X(alerts)
+        X(unlisted)                                                                                          \
+        X(duplicates)                                                                                        \
+        X(conflicts) X(hop_warnings) X(refused_role) X(refused_envelope) X(refused_binding)                  \
+                X(refused_publisher) X(refused_trust) X(refused_rate) X(refused_backpressure)                \
+                        X(refused_validation) X(refused_dependency) X(blocked_recorded) X(validated)         \
+                                X(validator_timeouts) X(append_failures) X(delivered) X(dropped_bulk)        \
+                                        X(dead_letters) X(peers_cut) X(alerts)
 typedef struct MeshCounters {
 #define X(name) uint64_t name;
         MESH_COUNTERS(X)
@@ -147,5 +149,8 @@ typedef struct MeshOwnEvent {
 /* 0; -ENOBUFS: no room (counted); else why the event is not acceptable. */
 int mesh_emit(MeshCore *c, const MeshOwnEvent *e, uint64_t now_us, uint64_t wall_ns);
 
+/* Somebody behind the router (a workflow) failed on an accepted event: raises the alert of its type, if it
+ * has one. */
+void mesh_dispatch_failed(MeshCore *c, const MeshEvent *e, const char *what, const char *detail);
 /* guardianctl's exit status for a code of the error taxonomy. */
 int mesh_code_status(const char *code);

@@ -68,7 +68,7 @@ static void deliver_failed(Delivery *d, MeshPeer *p, int r) {
         }
         c->counters.dead_letters++;
         c->ops->dead_letter(c->user, d->event, p->unit, r == -ENOBUFS ? "queue_full" : "out_of_memory");
-        mesh_alert(c, d->event, "queue_full", p->unit);
+        mesh_dispatch_failed(c, d->event, "queue_full", p->unit);
 }
 
 static void deliver_one(void *value, void *user) {
@@ -124,7 +124,7 @@ int mesh_record(MeshCore *c, uint64_t token, const MeshEvent *e, const char *act
         return r;
 }
 
-void mesh_alert(MeshCore *c, const MeshEvent *e, const char *what, const char *detail) {
+void mesh_dispatch_failed(MeshCore *c, const MeshEvent *e, const char *what, const char *detail) {
         const EventType *t = event_types_find(&c->types, e->type);
 
         if (!t || !(t->flags & EVENT_ALERT) || strncmp(e->type, "mesh.", 5) == 0)

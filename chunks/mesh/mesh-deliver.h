@@ -18,6 +18,3 @@ struct MeshPending {
 void mesh_deliver(MeshCore *c, MeshEvent *e);
 /* One record of kind event. 0, -ENOBUFS, or why the body can't be written. */
 int mesh_record(MeshCore *c, uint64_t token, const MeshEvent *e, const char *actor, const char *result);
-/* An event of a type with the flag `alert` was not delivered or not let through: tells the shell, never for
- * events of the mesh itself. */
-void mesh_alert(MeshCore *c, const MeshEvent *e, const char *what, const char *detail);
