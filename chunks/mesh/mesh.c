@@ -63,6 +63,11 @@ static void core_cut(void *user, MeshPeer *p, const char *reason) {
         (void)user;
         if (s->cut)
                 return;
+        /* without Guardian there is no mesh: its pipe is kept, what it does not read is lost and said */
+        if (p->kind == MESH_PEER_GUARDIAN) {
+                log_error("an answer to guardian is lost", LOG_STR("reason", reason));
+                return;
+        }
         s->cut = true;
         if (s->client)
                 kernel_cut(s->client, reason);
