@@ -707,7 +707,7 @@ int main(void) {
         tcase_add_test(tc, check_and_version);
         suite_add_tcase(s, tc);
         srunner_set_tap(sr, "-");
-        srunner_run_all(sr, CK_NORMAL);
+        srunner_run_all(sr, CK_SILENT);
         failed = srunner_ntests_failed(sr);
         srunner_free(sr);
         return failed ? 1 : 0;
