@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Between group.c and group-cgroup.c only. */
+/* Between group.c, group-cgroup.c and group-session.c only. */
 #include "supervisor/group.h"
 
 typedef struct MemberList {
@@ -20,3 +20,7 @@ bool cgroup_group_has(const Group *g, pid_t pid);
 bool cgroup_group_empty(const Group *g);
 int cgroup_group_members(const Group *g, MemberList *list);
 int cgroup_group_kill(const Group *g);
+
+bool session_has_children_files(void);
+bool session_names_unit(const Group *g, pid_t pid); /* by its environment */
+int session_collect(Group *g, MemberList *list);    /* members alive; learns and forgets sessions */

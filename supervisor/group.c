@@ -34,6 +34,7 @@ int group_root_init(GroupRoot *r, bool use_cgroup) {
                 snprintf(r->why, sizeof(r->why), "not asked for");
         else if (cgroup_root_init(r) == 0)
                 r->kind = GROUP_CGROUP;
+        r->scan_all = !session_has_children_files();
         if (r->kind != GROUP_CGROUP && r->parent_fd >= 0) {
                 close(r->parent_fd);
                 r->parent_fd = -1;
@@ -109,6 +110,7 @@ int group_add(Group *g, pid_t pid, bool leader) {
         }
         if (r < 0)
                 return r;
+        group_root_refresh(g->root); /* a scan of before does not know it */
         if (g->since == 0 || s.start < g->since)
                 g->since = s.start;
         group_learn_session(g, s.session);
@@ -206,15 +208,15 @@ static void session_prune(Group *g, const ProcTable *t, const bool *in) {
                         group_learn_session(g, t->items[i].session);
 }
 
-static int session_members(Group *g, MemberList *list) {
+static int scan_members(Group *g, MemberList *list) {
         auto_free bool *in = NULL;
         const ProcTable *t = &g->root->table;
         int r = root_scan(g->root);
 
         if (r < 0)
                 return r;
-        if (g->since == 0 || t->n == 0)
-                return 0; /* nothing was ever started */
+        if (t->n == 0)
+                return 0;
         root_name_adopted(g->root);
         in = calloc(t->n, sizeof(*in));
         if (!in)
@@ -231,9 +233,17 @@ static int session_members(Group *g, MemberList *list) {
         return 0;
 }
 
+static int collect_members(Group *g, MemberList *list) {
+        if (g->root->kind == GROUP_CGROUP)
+                return cgroup_group_members(g, list);
+        if (g->since == 0)
+                return 0; /* nothing was ever started */
+        return g->root->scan_all ? scan_members(g, list) : session_collect(g, list);
+}
+
 int group_members(Group *g, GroupMember **ret, size_t *n) {
         MemberList list = {0};
-        int r = g->root->kind == GROUP_CGROUP ? cgroup_group_members(g, &list) : session_members(g, &list);
+        int r = collect_members(g, &list);
 
         *ret = NULL;
         *n = 0;
@@ -257,13 +267,10 @@ bool group_has(Group *g, pid_t pid) {
                 return false;
         /* Up the ancestors: a member's descendant is a member. Bounded, in case they change meanwhile. */
         for (int hops = 0; hops < 64 && s.pid > 1 && s.pid != getpid(); hops++) {
-                char name[160];
-
                 if (group_knows_session(g, s.session) || (s.pid == g->leader && s.start == g->leader_start))
                         return true;
                 if (s.ppid == getpid())
-                        return proc_environ_get(s.pid, "GUARDIAN_UNIT", name, sizeof(name)) == 0 &&
-                               strcmp(name, g->unit) == 0;
+                        return session_names_unit(g, s.pid);
                 if (proc_stat(s.ppid, &s) < 0)
                         return false;
         }
@@ -272,14 +279,18 @@ bool group_has(Group *g, pid_t pid) {
 
 bool group_empty(Group *g) {
         GroupMember *m;
+        bool alive = false;
         size_t n;
 
         if (g->root->kind == GROUP_CGROUP)
                 return cgroup_group_empty(g);
         if (group_members(g, &m, &n) < 0)
                 return false;
+        /* A shared scan may be older than the last reap: only who is alive now counts. */
+        for (size_t i = 0; i < n && !alive; i++)
+                alive = proc_alive(m[i].pid, m[i].start);
         free(m);
-        return n == 0;
+        return !alive;
 }
 
 static int group_signal_once(Group *g, int sig, pid_t but) {

@@ -29,6 +29,11 @@ typedef struct GroupRoot {
         bool table_valid;
         bool adopted_known; /* whose environments were looked at */
         bool leaf;          /* we sit in a leaf of our own */
+        bool scan_all;      /* the kernel has no children files: all of /proc is scanned instead */
+        /* Set by the owner after group_root_init(): is this child of ours one that it started itself
+         * (reap_known())? Saves a look into the environment of each. May be NULL. */
+        bool (*known)(void *user, pid_t pid);
+        void *known_user;
 } GroupRoot;
 
 /* Makes our cgroup directory when it can, else falls back to sessions; sweeps empty leftovers of dead
@@ -38,7 +43,8 @@ int group_root_init(GroupRoot *r, bool use_cgroup);
  * cgroup v2 wants no process beside delegated controllers. Negative errno: none are enabled (-EBUSY: others
  * live in our cgroup). */
 int group_root_enable(GroupRoot *r, const char *controllers);
-/* Forget the scan: call once at the start of each turn that asks groups anything (after reaping). */
+/* Forget the scan (scan_all only): call at the start of each turn that asks groups anything, and after
+ * reaping. */
 void group_root_refresh(GroupRoot *r);
 void group_root_done(GroupRoot *r);       /* removes what is empty */
 const char *group_kind_name(GroupKind k); /* "cgroup" "session" */

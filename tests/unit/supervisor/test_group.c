@@ -41,6 +41,22 @@ static void setup_session(void) {
         ck_assert_int_eq(root.kind, GROUP_SESSION);
 }
 
+/* As on a kernel without children files. */
+static void setup_scan(void) {
+        setup_kind(false);
+        root.scan_all = true;
+}
+
+static bool known(void *user, pid_t pid) {
+        return reap_known(user, pid);
+}
+
+static void setup_known(void) {
+        setup_kind(false);
+        root.known = known;
+        root.known_user = &table;
+}
+
 static void setup_cgroup(void) {
         setup_kind(true);
 }
@@ -143,6 +159,35 @@ static void whole_tree(void) {
 
 START_TEST(session_tree) {
         whole_tree();
+}
+END_TEST
+
+/* A scan that is older than the reaping must not keep a group alive: nobody would ask again. */
+START_TEST(session_ended_and_reaped) {
+        Group g;
+        int ended = 0;
+        pid_t leader;
+
+        ck_assert_int_eq(group_init(&g, &root, "stale"), 0);
+        leader = start(&g, "wait", 1, &ended, true);
+        group_root_refresh(&root);
+        ck_assert(!group_empty(&g));
+        ck_assert_int_eq(process_signal(leader, g.leader_start, SIGKILL), 0);
+        while (ended == 0) {
+                sigset_t chld;
+
+                sigemptyset(&chld);
+                sigaddset(&chld, SIGCHLD);
+                if (reap_run(&table, 0, NULL) == 0)
+                        sigwaitinfo(&chld, NULL);
+        }
+        ck_assert(group_empty(&g)); /* without a refresh */
+        group_reset(&g);
+        start(&g, "wait", 1, &ended, true);
+        ck_assert(!group_empty(&g)); /* likewise */
+        ck_assert_int_eq(group_signal(&g, SIGKILL, 0), 1);
+        until_empty(&g);
+        group_done(&g);
 }
 END_TEST
 
@@ -257,20 +302,27 @@ END_TEST
 
 int main(void) {
         Suite *s = suite_create("group");
-        TCase *session = tcase_create("session"), *cgroup = tcase_create("cgroup");
+        static void (*const setups[])(void) = {setup_session, setup_scan, setup_known};
+        static const char *const names[] = {"session", "scan", "known"};
+        TCase *cgroup = tcase_create("cgroup");
         SRunner *sr = srunner_create(s);
         int failed;
 
-        tcase_add_checked_fixture(session, setup_session, teardown);
-        tcase_add_test(session, session_tree);
-        tcase_add_test(session, session_daemon);
-        tcase_add_test(session, start_time_is_checked);
-        tcase_add_test(session, pid1_helpers);
+        for (size_t i = 0; i < ELEMENTSOF(setups); i++) {
+                TCase *t = tcase_create(names[i]);
+
+                tcase_add_checked_fixture(t, setups[i], teardown);
+                tcase_add_test(t, session_tree);
+                tcase_add_test(t, session_daemon);
+                tcase_add_test(t, session_ended_and_reaped);
+                tcase_add_test(t, start_time_is_checked);
+                suite_add_tcase(s, t);
+        }
+        tcase_add_test(cgroup, pid1_helpers);
         tcase_add_checked_fixture(cgroup, setup_cgroup, teardown);
         tcase_add_test(cgroup, cgroup_tree);
         tcase_add_test(cgroup, cgroup_daemon);
         tcase_add_test(cgroup, leftovers_are_swept);
-        suite_add_tcase(s, session);
         suite_add_tcase(s, cgroup);
         srunner_set_tap(sr, "-");
         srunner_run_all(sr, CK_SILENT);
