@@ -215,9 +215,14 @@ void manager_rearm(Manager *m) {
 
 /* ---- signals */
 
+static bool started_by_us(void *user, pid_t pid) {
+        return reap_known(user, pid);
+}
+
 static void on_sigchld(Manager *m) {
         group_root_refresh(&m->groups);
         int n = reap_run(&m->reap, 0, NULL);
+        group_root_refresh(&m->groups); /* callbacks may have looked before the last was reaped */
         if (n > 0)
                 unit_check_emptying(m);
         if (m->boot.stopping && n > 0 && m->q_len == 0 && reap_no_children()) {
@@ -393,6 +398,8 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
                 r = reap_init(&m->reap, (size_t)m->n_units * 8 + 64);
         if (r == 0)
                 r = group_root_init(&m->groups, true);
+        m->groups.known = started_by_us;
+        m->groups.known_user = &m->reap;
         if (r == 0)
                 r = output_hub_new(&m->loop, STDOUT_FILENO, opt->log_format, &m->output);
         if (r == 0)
