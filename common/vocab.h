@@ -28,7 +28,9 @@
 #define RESTART_REASONS(X)                                                                                   \
         X(NONE, "none") X(EXIT, "exit") X(SIGNAL, "signal") X(WATCHDOG, "watchdog")                          \
         X(STARTUP_TIMEOUT, "startup_timeout") X(LIVENESS, "liveness") X(HEALING, "healing")                  \
-        X(OPERATOR, "operator") X(DEPENDENCY, "dependency") X(UNKNOWN, "unknown")
+        X(OPERATOR, "operator") X(DEPENDENCY, "dependency") X(UNKNOWN, "unknown")                          \
+        /* added beside the promised ones */                                                                 \
+        X(VALIDATION, "validation")
 #define APPROVAL_STATES(X)                                                                                   \
         X(PENDING, "pending") X(APPROVED, "approved") X(DENIED, "denied") X(EXPIRED, "expired")              \
         X(VOID, "void") X(USED, "used")

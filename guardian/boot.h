@@ -22,7 +22,8 @@ typedef enum BootOrderType {
         BOOT_ORDER_START,    /* feed EV_START with hold_validation set */
         BOOT_ORDER_VALIDATE, /* feed EV_VALIDATE */
         BOOT_ORDER_SKIP,     /* feed EV_SKIP; `cause` is the requirement */
-        BOOT_ORDER_STOP,     /* feed EV_STOP */
+        BOOT_ORDER_STOP,     /* feed EV_STOP with force set; if the unit is down already, say so with
+                                boot_unit_state() */
         BOOT_ORDER_STAGE,    /* stage `unit` (an index of plan->stages) has begun: lifecycle event */
         BOOT_ORDER_BOOTED,   /* every stage has its verdicts; state is running or degraded */
         BOOT_ORDER_ABORT,    /* `unit` failed with CanFail=no; STOP orders follow (unless keep_on_abort) */
@@ -37,6 +38,7 @@ typedef struct BootUnit {
         UnitVerdict verdict;
         bool asked, spawned, ready, down, quarantined;
         bool stop_ordered, boot_done; /* boot_done: has its verdict of the boot */
+        bool released, counted_bad, stop_counted;
         bool validate_ordered;
         uint32_t waits; /* needs not ready yet; during a stop: dependents not down yet */
         uint64_t start_us, ready_us, validated_us; /* 0: not yet; absolute */
@@ -63,6 +65,9 @@ typedef struct Boot {
         uint64_t begin_us, end_us;
         BootOrder *queue; /* ring */
         uint32_t q_head, q_len, q_cap;
+        uint32_t *work; /* units whose dependents are to be looked at */
+        uint32_t n_work;
+        uint32_t stop_stage; /* being stopped; PLAN_NONE: none */
 } Boot;
 
 int boot_init(Boot *b, const Plan *plan, bool keep_on_abort); /* -ENOMEM */

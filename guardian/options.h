@@ -4,6 +4,7 @@
  * uid and the path of the program. */
 #include "common/log.h"
 #include "common/vocab.h"
+#include "guardian/signals.h"
 #include "guardian/unit-load.h"
 
 enum { OPTIONS_DIRS_MAX = 32, OPTIONS_ONLY_MAX = 256, OPTIONS_REWRITE_MAX = 32 };
@@ -44,5 +45,3 @@ int options_parse(int argc, char **argv, char *const *env, uid_t uid, const char
         char *error, size_t cap);
 /* The text of --help, NUL terminated, made from the table. -ENOBUFS. */
 int options_help(char *out, size_t cap);
-/* "TERM", "SIGTERM", "15", "RTMIN+3"; -EINVAL. */
-int signal_from_string(const char *s);

@@ -26,6 +26,8 @@ typedef struct PlanUnit {
         uint32_t n_needs;
         uint32_t *needed_by; /* inverse of needs */
         uint32_t n_needed_by;
+        uint32_t *required_by; /* who names it in Requires= or Links=, any stage */
+        uint32_t n_required_by;
 } PlanUnit;
 
 typedef struct PlanStage {

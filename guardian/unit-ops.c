@@ -52,7 +52,8 @@ static void empty_group(ManagedUnit *u) {
 void unit_check_emptying(Manager *m) {
         for (uint32_t i = 0; i < m->n_units; i++) {
                 ManagedUnit *u = &m->units[i];
-                bool leaving = u->emptying || u->machine.phase == PHASE_STOP_TERM || u->machine.phase == PHASE_STOP_KILL;
+                bool leaving = u->emptying || u->machine.phase == PHASE_STOP_TERM ||
+                               u->machine.phase == PHASE_STOP_KILL;
                 if (!leaving || !u->group_ready || u->pid > 0 || !group_empty(&u->group))
                         continue;
                 u->emptying = false;
@@ -183,8 +184,8 @@ static void probe_changed(Probe *p, bool healthy, const char *detail, void *user
         if (k == _PROBE_KIND_MAX)
                 return;
         if (!healthy)
-                log_warning("probe failed", LOG_UNIT(u->config->name), LOG_STR("probe", probe_kind_to_string(k)),
-                        LOG_STR("detail", detail));
+                log_warning("probe failed", LOG_UNIT(u->config->name),
+                        LOG_STR("probe", probe_kind_to_string(k)), LOG_STR("detail", detail));
         if (!healthy && k != PROBE_READINESS)
                 unit_issue(u, "%s failed: %s", probe_kind_to_string(k), detail);
         unit_feed(u, (UnitEvent){.type = events[k][healthy]}, u->machine.instance);
@@ -204,19 +205,25 @@ static void start_probe(ManagedUnit *u, ProbeKind k) {
 
 static void on_state(ManagedUnit *u, UnitState from) {
         u->since_ns = clock_wall_ns();
-        if (unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 && proc_rss(u->pid, &u->rss_ready) < 0)
+        if (unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
+                proc_rss(u->pid, &u->rss_ready) < 0)
                 u->rss_ready = 0;
-        boot_unit_state(&u->m->boot, u->index, unit_machine_state(&u->machine), unit_is_down(&u->machine), clock_boot_us());
+        boot_unit_state(&u->m->boot, u->index, unit_machine_state(&u->machine), unit_is_down(&u->machine),
+                clock_boot_us());
         lifecycle_state(u, from);
 }
 
 static void on_verdict(ManagedUnit *u) {
         UnitVerdict v = u->machine.verdict;
         if (v == UNIT_VERDICT_PASSED || v == UNIT_VERDICT_DEGRADED) {
-                log_info("unit ready", LOG_UNIT(u->config->name), LOG_STR("verdict", unit_verdict_to_string((int)v)));
+                log_info("unit ready", LOG_UNIT(u->config->name),
+                        LOG_STR("verdict", unit_verdict_to_string((int)v)));
         } else {
-                log_warning("unit not ready", LOG_UNIT(u->config->name), LOG_STR("verdict", unit_verdict_to_string((int)v)),
-                        LOG_STR("reason", u->n_issues ? u->issues[0] : restart_reason_to_string((int)u->machine.last_exit.reason)));
+                log_warning("unit not ready", LOG_UNIT(u->config->name),
+                        LOG_STR("verdict", unit_verdict_to_string((int)v)),
+                        LOG_STR("reason",
+                                u->n_issues ? u->issues[0]
+                                            : restart_reason_to_string((int)u->machine.last_exit.reason)));
         }
         boot_unit_verdict(&u->m->boot, u->index, v, clock_boot_us());
 }
@@ -267,7 +274,8 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
                 on_state(u, c->from);
                 break;
         case CMD_HEALTH:
-                log_info("health", LOG_UNIT(u->config->name), LOG_STR("health", health_to_string((int)u->machine.health)));
+                log_info("health", LOG_UNIT(u->config->name),
+                        LOG_STR("health", health_to_string((int)u->machine.health)));
                 lifecycle_state(u, unit_machine_state(&u->machine));
                 break;
         case CMD_END:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a unit's configuration to a launch plan. Everything that can fail for a person's reason leaves an issue on the unit. */
+/* From a unit's configuration to a launch plan. Everything that can fail for a person's reason leaves an
+ * issue on the unit. */
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "guardian/ids.h"
@@ -75,7 +76,8 @@ static int resolve_ids(ManagedUnit *u, Spawn *s) {
         unsigned n = c->user ? ids_groups_of(c->user, s->gid, s->groups, SPAWN_GROUPS_MAX) : 0;
         for (unsigned i = 0; i < c->supplementary_groups.n && n < SPAWN_GROUPS_MAX; i++) {
                 if (ids_group(c->supplementary_groups.items[i], &s->groups[n]) < 0) {
-                        unit_issue(u, "SupplementaryGroups=%s is not in /etc/group", c->supplementary_groups.items[i]);
+                        unit_issue(u, "SupplementaryGroups=%s is not in /etc/group",
+                                c->supplementary_groups.items[i]);
                         return -ESRCH;
                 }
                 n++;
@@ -113,7 +115,8 @@ static int make_directories(ManagedUnit *u, const Spawn *s) {
         for (unsigned i = 0; i < c->runtime_directories.n; i++) {
                 int r = make_below(u->m->opt->runtime_dir, c->runtime_directories.items[i], s->uid, s->gid);
                 if (r < 0) {
-                        unit_issue(u, "RuntimeDirectory=%s: %s", c->runtime_directories.items[i], strerror(-r));
+                        unit_issue(
+                                u, "RuntimeDirectory=%s: %s", c->runtime_directories.items[i], strerror(-r));
                         return r;
                 }
         }
@@ -218,8 +221,8 @@ static int add_extras(ManagedUnit *u, Spawn *s) {
         extra(s, "GUARDIAN_UNIT", c->name);
         if (c->type != SERVICE_CHUNK && unit_notify_access(c) != (int)NOTIFY_NONE) {
                 int r = u->notify ? 0
-                                  : notify_socket_new(&u->m->loop, u->m->notify_dir_fd, u->m->notify_dir, c->name, s->uid,
-                                            &notify_ops, u, &u->notify);
+                                  : notify_socket_new(&u->m->loop, u->m->notify_dir_fd, u->m->notify_dir,
+                                            c->name, s->uid, &notify_ops, u, &u->notify);
                 if (r < 0) {
                         unit_issue(u, "no NOTIFY_SOCKET: %s", strerror(-r));
                         return r;
@@ -293,8 +296,10 @@ static int find_program(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
         if (strchr(c->path, '/')) {
                 r = launch_find(c->path, NULL, s->path, sizeof(s->path));
         } else if (cfg->from_core_dir) {
-                r = snprintf(s->path, sizeof(s->path), "%s/%s", u->m->opt->libexec_dir, c->path) < (int)sizeof(s->path) ? 0
-                                                                                                                    : -ENAMETOOLONG;
+                r = snprintf(s->path, sizeof(s->path), "%s/%s", u->m->opt->libexec_dir, c->path) <
+                                    (int)sizeof(s->path)
+                            ? 0
+                            : -ENAMETOOLONG;
         } else {
                 r = launch_find(c->path, environment_get(s->env, "PATH"), s->path, sizeof(s->path));
         }
@@ -306,7 +311,8 @@ static int find_program(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
         return 0;
 }
 
-/* Opens a chunk's program and checks it against the manifest: what was hashed is what runs. 1: not a program of ours. */
+/* Opens a chunk's program and checks it against the manifest: what was hashed is what runs. 1: not a program
+ * of ours. */
 static int pin_program(ManagedUnit *u, Spawn *s, LaunchExe *exe) {
         Manager *m = u->m;
         const char *slash = strrchr(s->path, '/');
@@ -350,7 +356,8 @@ static int launch(ManagedUnit *u, Spawn *s, const char *what, pid_t *pid) {
         LaunchResult res = {0};
         int r = launch_spawn(&s->plan, &res);
         if (r < 0) {
-                unit_issue(u, "%s '%s' can't be started: %s: %s", what, s->path, launch_stage_name(res.stage), strerror(-r));
+                unit_issue(u, "%s '%s' can't be started: %s: %s", what, s->path, launch_stage_name(res.stage),
+                        strerror(-r));
                 return r;
         }
         *pid = res.pid;

@@ -10,6 +10,11 @@
  * oneshot: last command ended well), then StartupProbe, then ReadinessProbe -> ExecStartPost -> CMD_READY ->
  * evidence -> running. Every end goes the same way: the group is emptied, ExecStopPost runs, then it is
  * settled what comes next.
+ *
+ * What the shell owes: EV_SPAWNED or EV_SPAWN_FAILED right after CMD_SPAWN; EV_HELPER_ENDED for the command
+ * of the last CMD_RUN only; EV_GROUP_EMPTY as soon as no process of the unit is left while its state is
+ * `stopping` (looked at right after SIGNAL_* and EMPTY_GROUP and after each reaping; twice does no harm).
+ * Timers may fire late or after they were replaced: the machine compares.
  */
 #include "common/buf.h"
 #include "common/vocab.h"
@@ -92,7 +97,8 @@ typedef struct ExitInfo {
 
 typedef struct UnitEvent {
         UnitEventType type;
-        RestartReason reason; /* START, RESTART */
+        RestartReason reason; /* START, RESTART, STOP */
+        bool force;           /* STOP: also of a unit pinned up (shutdown, --force) */
         int error;            /* SPAWN_FAILED: negative errno */
         ExitInfo exit;        /* EXITED, HELPER_ENDED */
 } UnitEvent;
@@ -102,7 +108,7 @@ typedef struct UnitEvent {
         X(SPAWN)         /* a new instance: exec[EXEC_START].items[index] is its main process */             \
         X(SIGNAL_MAIN)   /* sig */                                                                           \
         X(SIGNAL_GROUP)  /* sig to every process of the unit */                                              \
-        X(EMPTY_GROUP)   /* kill what is left, until EV_GROUP_EMPTY (fed even if nothing was left) */        \
+        X(EMPTY_GROUP)   /* `sig` to what is left, then EV_GROUP_EMPTY once all is gone, at once if it is */ \
         X(ARM)           /* deadline `timer` at `at_us`; replaces */                                         \
         X(DISARM)        /* timer */                                                                         \
         X(PROBE)         /* start probe `probe` */                                                           \
@@ -130,7 +136,7 @@ typedef struct UnitCommand {
         UnitTimer timer;
         uint64_t at_us;
         ProbeKind probe;
-        UnitState from; /* STATE */
+        UnitState from, to; /* STATE */
 } UnitCommand;
 
 enum { UNIT_COMMANDS_MAX = 24 };
@@ -150,13 +156,16 @@ typedef struct UnitMachine {
         UnitVerdict verdict;
         Health health;
         bool hold_validation; /* set by the shell before a boot start: evidence waits for EV_VALIDATE */
-        bool verdict_given;   /* of this activation */
-        bool main_alive, group_dirty, was_ready, waiting_pin;
-        unsigned index;    /* of the command that runs */
-        unsigned retries;  /* StartRetries used */
-        RestartReason why; /* cause of the end under way, or of the last */
-        bool failure;      /* the end under way counts as one */
-        ExitInfo exit;     /* of the main process of this instance */
+        bool boot_start;    /* started by the boot, no verdict yet: a CanFail=no unit is not started again */
+        bool verdict_given; /* of this activation */
+        bool main_alive, was_ready, waiting_pin, pending, post_over;
+        uint8_t fate;       /* what SETTLE decided */
+        unsigned index;     /* of the command that runs */
+        unsigned retries;   /* StartRetries used */
+        RestartReason why;  /* cause of the end under way, or of the last */
+        bool failure;       /* the end under way counts as one */
+        ExitInfo exit;      /* of the main process of this instance */
+        uint64_t resume_us; /* when BACKOFF ends; 0: at unpin */
         Pacing pacing;
         uint64_t random; /* state of the jitter's generator */
 
@@ -194,8 +203,8 @@ UnitState unit_phase_state(UnitPhase p);
 static inline UnitState unit_machine_state(const UnitMachine *m) {
         return unit_phase_state(m->phase);
 }
-/* Nothing of it runs or will by itself: inactive, exited (not RemainAfterExit), failed, quarantined; backoff
- * too once its stop was asked for. What an ordered stop waits for. */
+/* Nothing of it runs or will by itself: inactive, exited (not RemainAfterExit), failed, quarantined. What an
+ * ordered stop waits for. */
 bool unit_is_down(const UnitMachine *m);
 bool unit_is_up(const UnitMachine *m); /* running, reloading, or RemainAfterExit and ended well */
 /* Automatic restarts left before quarantine; UINT32_MAX: no limit. */

@@ -108,6 +108,10 @@ typedef struct Arena {
 void *arena_alloc(Arena *a, size_t n);
 char *arena_strndup(Arena *a, const char *s, size_t n);
 void arena_done(Arena *a);
+/* Room for one more item and a terminator behind n items of `size` bytes; capacity is a function of n alone.
+ * NULL: out of memory. */
+void *arena_grow(Arena *a, void *items, unsigned n, size_t size);
+int strlist_push(Arena *a, StrList *l, char *item); /* -ENOMEM; item is kept by reference */
 
 typedef struct UnitConfig {
         Arena arena;
@@ -166,6 +170,7 @@ typedef struct UnitConfig {
         UnitLimit limits[UNIT_LIMITS_MAX];
         unsigned n_limits;
         OutputSpec out, err;
+        bool err_given; /* StandardError= stands in the file; else err is what out is */
         StrList runtime_directories, state_directories; /* relative names below %t and %S */
 
         /* [Health]; type PROBE_NONE: not set */

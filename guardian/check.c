@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guardian/check.h"
+#include <errno.h>
+
+int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) {
+        const char *dirs[OPTIONS_DIRS_MAX];
+        UnitSet *s = NULL;
+        Plan *p = NULL;
+        if (set)
+                *set = NULL;
+        if (plan)
+                *plan = NULL;
+        for (unsigned i = 0; i < o->n_unit_dirs; i++)
+                dirs[i] = o->unit_dirs[i];
+        UnitLoad load = {.core_dir = o->core_dir,
+                .dirs = dirs,
+                .n_dirs = o->n_unit_dirs,
+                .no_core = o->no_core,
+                .only = o->only,
+                .n_only = o->n_only,
+                .must_exist = dirs + (o->n_unit_dirs - o->n_unit_dirs_given),
+                .n_must_exist = o->n_unit_dirs_given,
+                .paths = {.runtime_dir = o->runtime_dir,
+                        .state_dir = o->state_dir,
+                        .libexec_dir = o->libexec_dir}};
+        int r = unit_set_load(&load, &s, problems);
+        if (r < 0)
+                return r;
+        if (o->exit_code_from && !unit_set_find(s, o->exit_code_from))
+                problem_add(problems, PROBLEM_ERROR, "--exit-code-from", 0, 0, "unknown-unit",
+                        "see guardianctl status", "unknown unit '%s'", o->exit_code_from);
+        if (s->n == 0)
+                problem_add(problems, PROBLEM_ERROR, o->core_dir, 0, 0, "empty-set",
+                        "--units DIR names a directory of unit files", "there is no unit to boot");
+        /* Planned even when a file is bad, so that one run shows everything. */
+        r = plan_build(s->units, s->n, &p, problems);
+        if (r < 0) {
+                unit_set_free(s);
+                return r;
+        }
+        if (problems->errors > 0)
+                p = plan_free(p);
+        if (plan)
+                *plan = p;
+        else
+                plan_free(p);
+        if (set)
+                *set = s;
+        else
+                unit_set_free(s);
+        return 0;
+}
