@@ -91,6 +91,7 @@ struct Enforce {
         unsigned n_early;
         char policy_revision[81];
         /* the ledger */
+        bool new_ledger; /* the next ATTACHED is the first of its instance */
         bool ledger_attached, ledger_ready, ledger_failed, rollback, folded;
         uint64_t attach_sent_us, resync_us, query_req;
         unsigned query_step;
@@ -143,6 +144,7 @@ void people_answered(Enforce *e, Approval *a, Proposal *p, uint64_t index, Enfor
 void people_tick(Enforce *e, EnforceNow now);
 uint64_t people_deadline(const Enforce *e);
 /* spool and ledger, ledger-side.c */
+void ledger_resync(Enforce *e, EnforceNow now);
 int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now);
 int spool_put(Enforce *e, const EnforceSpool *r, bool store);
 /* enforce.c */

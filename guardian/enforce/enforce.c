@@ -282,7 +282,7 @@ void enforce_tick(Enforce *e, EnforceNow now) {
                 e->ops.changed(e->user);
         }
         if (e->ledger_attached && now.boot_us >= e->resync_us)
-                enforce_ledger_attached(e, now);
+                ledger_resync(e, now);
         notice(e, now);
 }
 

@@ -243,7 +243,7 @@ static int push(Enforce *e, Proposal *p, RecordKind kind, uint64_t ref, const ch
 }
 
 static int append_intent(Enforce *e, Proposal *p, EnforceNow now) {
-        Buf out = BUF_INIT(RECORD_BODY_MAX);
+        Buf out = BUF_INIT(RECORD_QUEUE_BODY_MAX);
         JsonWriter w;
         json_init(&w, &out, true);
         json_object_begin(&w);
@@ -267,7 +267,7 @@ static int append_intent(Enforce *e, Proposal *p, EnforceNow now) {
 }
 
 void flow_append_action(Enforce *e, Proposal *p, EnforceNow now) {
-        Buf out = BUF_INIT(RECORD_BODY_MAX);
+        Buf out = BUF_INIT(RECORD_QUEUE_BODY_MAX);
         JsonWriter w;
         json_init(&w, &out, true);
         json_object_begin(&w);

@@ -7,7 +7,7 @@
  * run three readings (lockdown as recorded, healing acts of the last ten minutes for the ceilings, recovery
  * records of a spool that was half imported), before which nothing is proposed.
  */
-enum { RESYNC_US = 200000, QUERY_PAGE = 256 };
+enum { RESYNC_US = 200000, RETRY_US = 1000000, QUERY_PAGE = 256 };
 #define QUERY_REQ_BASE (1ull << 62)
 typedef enum QueryStep { QUERY_LOCKDOWN, QUERY_ACTS, QUERY_RECOVERY, QUERY_DONE } QueryStep;
 
@@ -95,7 +95,7 @@ int spool_put(Enforce *e, const EnforceSpool *r, bool store) {
 }
 
 int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now) {
-        Buf out = BUF_INIT(RECORD_BODY_MAX);
+        Buf out = BUF_INIT(RECORD_QUEUE_BODY_MAX);
         JsonWriter w;
         json_init(&w, &out, true);
         json_object_begin(&w);
@@ -134,10 +134,11 @@ int enforce_spool_loaded(Enforce *e, const EnforceSpool *r) {
 }
 
 /* ---- attachment */
-static void send_attach(Enforce *e, EnforceNow now) {
+static void send_attach(Enforce *e, bool new_instance, EnforceNow now) {
         MsgBuilder b;
         e->ledger_ready = false;
         e->ledger_failed = false;
+        e->new_ledger = e->new_ledger || new_instance;
         e->attach_sent_us = now.boot_us;
         e->resync_us = NONE64;
         record_queue_lost(&e->records);
@@ -147,8 +148,12 @@ static void send_attach(Enforce *e, EnforceNow now) {
 
 void enforce_ledger_attached(Enforce *e, EnforceNow now) {
         e->ledger_attached = true;
-        send_attach(e, now);
+        send_attach(e, true, now);
         notice(e, now);
+}
+
+void ledger_resync(Enforce *e, EnforceNow now) {
+        send_attach(e, false, now);
 }
 
 void enforce_ledger_lost(Enforce *e, EnforceNow now) {
@@ -265,7 +270,8 @@ static void attached(Enforce *e, const Msg *m, EnforceNow now) {
                 }
         }
         record_queue_attached(
-                &e->records, msg_u64(m, TAG_EPOCH, 0), msg_u64(m, TAG_SEQ, 0), now.boot_us, now.wall_ns);
+                &e->records, msg_u64(m, TAG_EPOCH, 0), msg_u64(m, TAG_SEQ, 0), e->new_ledger, now.boot_us);
+        e->new_ledger = false;
         if (e->folded)
                 ready(e, now);
         else
@@ -353,7 +359,7 @@ static void acked(Enforce *e, const Msg *m, EnforceNow now) {
         e->ledger_size = msg_u64(m, TAG_SIZE, e->ledger_size);
         e->ledger_signed_size = msg_u64(m, TAG_SIGNED_SIZE, e->ledger_signed_size);
         if (record_queue_ack(&e->records, msg_u64(m, TAG_SEQ, 0), index, msg_bytes(m, TAG_HASH), now.boot_us,
-                    now.wall_ns, &token, &kind) == 0)
+                    &token, &kind) == 0)
                 route(e, token, kind, "ok", index, now);
         if (e->ledger_ready)
                 spool_import(e, now);
@@ -371,15 +377,16 @@ static void refused(Enforce *e, const Msg *m, EnforceNow now) {
         RecordKind kind;
         str_copy(code, sizeof(code), msg_str(m, TAG_CODE));
         if (!is_final(str_of(code))) {
-                /* The records stay; attaching again says which of them the ledger has. A failed one will be
-                 * replaced. */
-                bool failed = strcmp(code, "ledger_failed") == 0 || strcmp(code, "ledger_full") == 0;
-                e->ledger_failed = e->ledger_failed || failed;
-                if (!failed && e->resync_us == NONE64)
-                        e->resync_us = now.boot_us + RESYNC_US;
+                /* A failed ledger will be replaced, and then the record is sent again. A running one could
+                 * not take it now. */
+                if (strcmp(code, "ledger_failed") == 0) {
+                        e->ledger_failed = true;
+                } else if (record_queue_retry(&e->records, seq) == 0 && e->resync_us == NONE64) {
+                        e->resync_us = now.boot_us + (strcmp(code, "E.CONFLICT") == 0 ? RESYNC_US : RETRY_US);
+                }
                 return;
         }
-        if (record_queue_ack(&e->records, seq, 0, NULL, now.boot_us, now.wall_ns, &token, &kind) != 0)
+        if (record_queue_ack(&e->records, seq, 0, NULL, now.boot_us, &token, &kind) != 0)
                 return;
         if (token == 0)
                 e->counters.appends_refused++;

@@ -186,7 +186,7 @@ static void ring_make_room(RecordQueue *q) {
 
 int record_queue_push(RecordQueue *q, const RecordFields *f, uint64_t token, bool must, uint64_t boot_us,
         uint64_t wall_ns) {
-        if (f->body.n > RECORD_BODY_MAX)
+        if (f->body.n > RECORD_QUEUE_BODY_MAX)
                 return -EMSGSIZE;
         bool lifecycle = is_lifecycle(f->kind);
         unsigned cap = RECORD_CRITICAL_MAX + (must ? RECORD_RESERVE : 0);
@@ -219,18 +219,41 @@ void record_queue_attach(const RecordQueue *q, MsgBuilder *b) {
         }
 }
 
-void record_queue_attached(RecordQueue *q, uint64_t epoch, uint64_t seq, uint64_t boot_us, uint64_t wall_ns) {
-        (void)wall_ns;
+void record_queue_attached(RecordQueue *q, uint64_t epoch, uint64_t seq, bool renumber, uint64_t boot_us) {
         q->attached = true;
         q->epoch = epoch;
-        q->next_seq = seq + 1;
+        if (renumber)
+                q->next_seq = seq + 1;
         LIST_FOREACH (it, &q->flying) {
                 Record *r = record_of(it);
-                if (r->seq > seq)
+                if (renumber && r->seq > seq)
                         r->seq = q->next_seq++;
                 record_send(q, r, boot_us);
         }
         flush(q, boot_us);
+}
+
+static Record *flying_find(RecordQueue *q, uint64_t seq) {
+        LIST_FOREACH (it, &q->flying)
+                if (record_of(it)->seq == seq)
+                        return record_of(it);
+        return NULL;
+}
+
+int record_queue_retry(RecordQueue *q, uint64_t seq) {
+        Record *r = flying_find(q, seq), *other;
+        if (!r)
+                return 1;
+        list_remove(&r->node);
+        /* In its old order among those that were sent back, before all that was never sent. */
+        List *at = q->waiting.next;
+        while (at != &q->waiting && (other = record_of(at))->seq != 0 && other->seq < seq)
+                at = at->next;
+        list_append(at, &r->node);
+        if (r->lifecycle)
+                q->n_flying_lifecycle--;
+        q->attached = false;
+        return 0;
 }
 
 void record_queue_lost(RecordQueue *q) {
@@ -238,27 +261,23 @@ void record_queue_lost(RecordQueue *q) {
 }
 
 int record_queue_ack(RecordQueue *q, uint64_t seq, uint64_t index, const uint8_t *hash, uint64_t boot_us,
-        uint64_t wall_ns, uint64_t *token, RecordKind *kind) {
-        (void)wall_ns;
-        LIST_FOREACH (it, &q->flying) {
-                Record *r = record_of(it);
-                if (r->seq != seq)
-                        continue;
-                *token = r->token;
-                *kind = r->kind;
-                if (hash && (q->acked_index == UINT64_MAX || index > q->acked_index)) {
-                        q->acked_index = index;
-                        memcpy(q->acked_hash, hash, sizeof(q->acked_hash));
-                }
-                if (r->lifecycle)
-                        q->n_flying_lifecycle--;
-                else
-                        q->n_critical--;
-                record_free(r);
-                flush(q, boot_us);
-                return 0;
+        uint64_t *token, RecordKind *kind) {
+        Record *r = flying_find(q, seq);
+        if (!r)
+                return 1;
+        *token = r->token;
+        *kind = r->kind;
+        if (hash && (q->acked_index == UINT64_MAX || index > q->acked_index)) {
+                q->acked_index = index;
+                memcpy(q->acked_hash, hash, sizeof(q->acked_hash));
         }
-        return 1;
+        if (r->lifecycle)
+                q->n_flying_lifecycle--;
+        else
+                q->n_critical--;
+        record_free(r);
+        flush(q, boot_us);
+        return 0;
 }
 
 uint64_t record_queue_oldest(const RecordQueue *q) {
@@ -274,6 +293,5 @@ uint64_t record_queue_oldest(const RecordQueue *q) {
 }
 
 size_t record_queue_pending(const RecordQueue *q) {
-        size_t n = q->n_critical + q->n_ring + q->n_flying_lifecycle;
-        return n;
+        return q->n_critical + q->n_ring + q->n_flying_lifecycle;
 }

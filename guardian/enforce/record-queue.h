@@ -16,7 +16,7 @@ enum {
         RECORD_CRITICAL_MAX = 256, /* approval, intent, action, config, recovery: waiting or unacknowledged */
         RECORD_RESERVE = 128,      /* beyond it, for what must not be lost (void, expiry, outcomes) */
         RECORD_WINDOW_MAX = 64,    /* lifecycle records in flight */
-        RECORD_BODY_MAX = 48 * 1024,
+        RECORD_QUEUE_BODY_MAX = 48 * 1024,
 };
 
 /* One record as its maker says it; strings are copied. */
@@ -57,13 +57,16 @@ int record_queue_push(
 /* Writes the ATTACH of this writer: its epoch (0 asks for one) and the highest acknowledged record. */
 void record_queue_attach(const RecordQueue *q, MsgBuilder *b);
 /* The ledger attached us: seq is the highest it has of this epoch. Sends again what is unacknowledged, then
- * what waits. */
-void record_queue_attached(RecordQueue *q, uint64_t epoch, uint64_t seq, uint64_t boot_us, uint64_t wall_ns);
+ * what waits. renumber: it is a new instance. */
+void record_queue_attached(RecordQueue *q, uint64_t epoch, uint64_t seq, bool renumber, uint64_t boot_us);
 void record_queue_lost(RecordQueue *q);
+/* It could not be taken now: it goes back to those that wait, under a new number; nothing is sent until the
+ * queue is attached again. 1: no such record in flight. */
+int record_queue_retry(RecordQueue *q, uint64_t seq);
 /* An acknowledgement (or refusal, hash NULL) of seq. 0 with the record's token and kind; 1: no such record in
  * flight. */
 int record_queue_ack(RecordQueue *q, uint64_t seq, uint64_t index, const uint8_t *hash, uint64_t boot_us,
-        uint64_t wall_ns, uint64_t *token, RecordKind *kind);
+        uint64_t *token, RecordKind *kind);
 /* Boot time of the oldest sending that is unanswered; UINT64_MAX: none. */
 uint64_t record_queue_oldest(const RecordQueue *q);
 size_t record_queue_pending(const RecordQueue *q);

@@ -214,11 +214,38 @@ START_TEST(test_ledger_failed_keeps_records) {
         refuse_next(w, "ledger_failed");
         ck_assert_int_eq(status(w).ledger, PART_DOWN);
         ck_assert_uint_eq(status(w).open, 1);
+        w->ledger_seq = w->log[w->n_log - 1].seq; /* a new instance knows what is on disk */
         enforce_ledger_lost(w->e, w->now);
         enforce_ledger_attached(w->e, w->now);
         pump(w);
         ck_assert_uint_eq(count(w, RECORD_ACTION), 1);
         ck_assert_uint_eq(status(w).open, 0);
+        world_free(w);
+}
+END_TEST
+
+START_TEST(test_busy_is_tried_again_in_order) {
+        World *w = world_ready();
+        RecordFields f = {.kind = RECORD_CONFIG,
+                .ref = NONE,
+                .actor = "guardian",
+                .action = "a",
+                .body = STR_LIT("{}")};
+        for (unsigned i = 0; i < 3; i++) {
+                char name[2] = {(char)('a' + i), 0};
+                f.action = name;
+                ck_assert_int_eq(enforce_record(w->e, &f, w->now), 0);
+        }
+        refuse_next(w, "busy");
+        refuse_next(w, "busy");
+        refuse_next(w, "busy");
+        ck_assert_int_eq(status(w).ledger, PART_DOWN);
+        world_pass(w, 1000000);
+        pump(w);
+        ck_assert_str_eq(find(w, RECORD_CONFIG, 0)->action, "a");
+        ck_assert_str_eq(find(w, RECORD_CONFIG, 1)->action, "b");
+        ck_assert_str_eq(find(w, RECORD_CONFIG, 2)->action, "c");
+        ck_assert_uint_gt(find(w, RECORD_CONFIG, 0)->seq, 3);
         world_free(w);
 }
 END_TEST
@@ -312,7 +339,7 @@ START_TEST(test_bounds) {
         for (unsigned i = 0; i < RECORD_RESERVE; i++)
                 ck_assert_int_eq(record_queue_push(&q, &f, 0, true, 0, 0), 0);
         ck_assert_int_eq(record_queue_push(&q, &f, 0, true, 0, 0), -ENOBUFS);
-        f.body.n = RECORD_BODY_MAX + 1;
+        f.body.n = RECORD_QUEUE_BODY_MAX + 1;
         ck_assert_int_eq(record_queue_push(&q, &f, 0, false, 0, 0), -EMSGSIZE);
         ck_assert_uint_eq(record_queue_pending(&q), RECORD_CRITICAL_MAX + RECORD_RESERVE);
         record_queue_done(&q);
@@ -322,5 +349,5 @@ END_TEST
 RUN_TESTS("enforce-records", test_ring_and_loss, test_sent_again_with_the_same_number,
         test_answer_without_the_record, test_open_intents_are_closed_once,
         test_closed_before_a_proposal_is_taken, test_own_intent_is_not_closed, test_rollback, test_stalled,
-        test_ledger_failed_keeps_records, test_conflict_attaches_again, test_spool_is_imported_once,
-        test_bounds)
+        test_ledger_failed_keeps_records, test_busy_is_tried_again_in_order, test_conflict_attaches_again,
+        test_spool_is_imported_once, test_bounds)

@@ -188,7 +188,7 @@ static void answer_append(World *w, const Msg *m) {
                 if (w->log[i].seq == seq && w->log[i].epoch == w->epoch)
                         l = &w->log[i];
         if (!l) {
-                ck_assert_uint_eq(seq, w->ledger_seq + 1);
+                ck_assert_uint_eq(seq, w->ledger_seq + 1); /* no gap, and never a number that was answered */
                 w->ledger_seq = seq;
                 l = &w->log[w->n_log++];
                 *l = (Logged){.kind = (RecordKind)msg_u64(m, TAG_KIND, 0),
@@ -229,7 +229,7 @@ void pump(World *w) {
                         msg_begin(&b, MSG_ATTACHED);
                         msg_put_cstr(&b, TAG_CODE, "ok");
                         msg_put_u64(&b, TAG_EPOCH, w->epoch);
-                        msg_put_u64(&b, TAG_SEQ, w->ledger_seq);
+                        msg_put_u64(&b, TAG_SEQ, w->n_log ? w->log[w->n_log - 1].seq : 0);
                         msg_put_u64(&b, TAG_SIZE, w->n_log + 10);
                         msg_put_u64(&b, TAG_SIGNED_SIZE, w->n_log + 10);
                 } else {
@@ -248,8 +248,7 @@ void refuse_next(World *w, const char *code) {
         Sent *s = &w->ledger[w->pumped++];
         ck_assert_int_eq(msg_view(&s->b, (Str){s->body, s->n}, &m), 0);
         ck_assert_int_eq(m.type, MSG_APPEND);
-        if (strcmp(code, "intent_refused") == 0)
-                w->ledger_seq = msg_u64(&m, TAG_SEQ, 0); /* a final refusal uses the number up */
+        w->ledger_seq = msg_u64(&m, TAG_SEQ, 0); /* the number is used up, whatever the answer */
         msg_begin(&b, MSG_APPEND_REFUSED);
         msg_put_u64(&b, TAG_SEQ, msg_u64(&m, TAG_SEQ, 0));
         msg_put_cstr(&b, TAG_CODE, code);
