@@ -491,40 +491,60 @@ START_TEST(path_lookup) {
 }
 END_TEST
 
-/* Evidence of a live process: all as planned, then each planned fact made wrong. */
-START_TEST(evidence_of_a_process) {
+/* ---- evidence of a live process ---- */
+
+static int channel[2]; /* the probe's fd 3 */
+static Ended probe_end;
+
+/* A probe that waits, started with the first n of these descriptors. */
+static void evidence_launch_plan(LaunchPlan *p, const LaunchFd *fds, unsigned n) {
         static const char *const argv[] = {"probe", "wait", NULL};
-        LaunchLimit limits[] = {{RLIMIT_CORE, 0, 0, false}};
-        int sp[2], secret[2];
-        LaunchFd fd;
-        LaunchPlan p;
+        static LaunchLimit limits[] = {{RLIMIT_CORE, 0, 0, false}};
+
+        launch_plan_init(p);
+        p->path = PROBE;
+        p->argv = argv;
+        p->envp = no_env;
+        p->limits = limits;
+        p->n_limits = 1;
+        p->no_new_privs = true;
+        p->fds = fds;
+        p->n_fds = n;
+}
+
+static pid_t evidence_start(const LaunchPlan *p) {
         LaunchResult r;
+        char c;
+
+        probe_end.n = 0;
+        ck_assert_int_eq(launch_spawn(p, &r), 0);
+        ck_assert_int_eq(reap_add(&table, r.pid, on_end, &probe_end), 0);
+        ck_assert_int_eq(read(channel[0], &c, 1), 1);
+        return r.pid;
+}
+
+static void evidence_end(pid_t pid) {
+        kill(pid, SIGKILL);
+        wait_ends(&probe_end, 1);
+}
+
+/* All as planned, then planned facts made wrong. */
+START_TEST(evidence_of_a_process) {
         EvidencePlan plan;
         EvidenceFacts facts;
         Evidence ev;
-        Ended e = {0};
+        LaunchPlan p;
         dev_t dev;
         ino_t ino;
-        char c;
+        pid_t pid;
 
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sp), 0);
-        ck_assert_int_eq(pipe2(secret, O_CLOEXEC), 0);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
         ck_assert_int_eq(launch_exe_stat(PROBE, &dev, &ino), 0);
-        fd = (LaunchFd){sp[1], 3};
-        launch_plan_init(&p);
-        p.path = PROBE;
-        p.argv = argv;
-        p.envp = no_env;
-        p.limits = limits;
-        p.n_limits = 1;
-        p.no_new_privs = true;
-        p.fds = &fd;
-        p.n_fds = 1;
+        LaunchFd fd = {channel[1], 3};
+        evidence_launch_plan(&p, &fd, 1);
         ck_assert_int_eq(evidence_plan(&p, dev, ino, &plan), 0);
-        ck_assert_int_eq(launch_spawn(&p, &r), 0);
-        ck_assert_int_eq(reap_add(&table, r.pid, on_end, &e), 0);
-        ck_assert_int_eq(read(sp[0], &c, 1), 1);
-        ck_assert_int_eq(evidence_gather(r.pid, &plan, &facts), 0);
+        pid = evidence_start(&p);
+        ck_assert_int_eq(evidence_gather(pid, &plan, &facts), 0);
         evidence_compare(&plan, &facts, &ev);
         for (unsigned i = 0; i < ev.n; i++)
                 ck_assert_msg(ev.checks[i].ok, "%s: planned %s, found %s", ev.checks[i].key,
@@ -539,32 +559,39 @@ START_TEST(evidence_of_a_process) {
         plan.limits[0].hard = 5;
         evidence_compare(&plan, &facts, &ev);
         ck_assert(!ev.verified);
+        evidence_end(pid);
+        ck_assert_int_eq(evidence_gather(pid, &plan, &facts), -ESRCH);
+        close(channel[0]);
+        close(channel[1]);
+}
+END_TEST
 
-        kill(r.pid, SIGKILL);
-        wait_ends(&e, 1);
-        ck_assert_int_eq(evidence_gather(r.pid, &plan, &facts), -ESRCH);
+/* One of our own pipes in the child beside the plan: seen. */
+START_TEST(evidence_of_a_leak) {
+        EvidencePlan plan;
+        EvidenceFacts facts;
+        Evidence ev;
+        LaunchPlan p;
+        int secret[2];
+        pid_t pid;
 
-        /* One of our own pipes in the child beside the plan: seen. */
-        LaunchFd two[] = {{sp[1], 3}, {secret[0], 9}};
-        p.fds = two;
-        p.n_fds = 1;
-        ck_assert_int_eq(evidence_plan(&p, dev, ino, &plan), 0);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
+        ck_assert_int_eq(pipe2(secret, O_CLOEXEC), 0);
+        LaunchFd fds[] = {{channel[1], 3}, {secret[0], 9}};
+        evidence_launch_plan(&p, fds, 1);
+        ck_assert_int_eq(evidence_plan(&p, 0, 0, &plan), 0);
         p.n_fds = 2;
-        ck_assert_int_eq(launch_spawn(&p, &r), 0);
-        e.n = 0;
-        ck_assert_int_eq(reap_add(&table, r.pid, on_end, &e), 0);
-        ck_assert_int_eq(read(sp[0], &c, 1), 1);
-        ck_assert_int_eq(evidence_gather(r.pid, &plan, &facts), 0);
+        pid = evidence_start(&p);
+        ck_assert_int_eq(evidence_gather(pid, &plan, &facts), 0);
         evidence_compare(&plan, &facts, &ev);
         ck_assert(!ev.verified);
         ck_assert_uint_eq(facts.n_leaked, 1);
         ck_assert_int_eq(facts.leaked[0], 9);
-        kill(r.pid, SIGKILL);
-        wait_ends(&e, 1);
-        close(sp[0]);
-        close(sp[1]);
-        close(secret[0]);
-        close(secret[1]);
+        evidence_end(pid);
+        for (int i = 0; i < 2; i++) {
+                close(channel[i]);
+                close(secret[i]);
+        }
 }
 END_TEST
 
@@ -590,6 +617,7 @@ int main(void) {
         tcase_add_test(t, table_keeps_every_pid);
         tcase_add_test(t, path_lookup);
         tcase_add_test(t, evidence_of_a_process);
+        tcase_add_test(t, evidence_of_a_leak);
         suite_add_tcase(s, t);
         srunner_set_tap(sr, "-");
         srunner_run_all(sr, CK_SILENT);
