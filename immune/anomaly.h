@@ -20,9 +20,11 @@
         X(HTM_ANOMALY, "htm_anomaly")                                                                        \
         X(INJECTION_ATTEMPT, "injection_attempt")                                                            \
         X(UNAUTHORIZED_ACCESS, "unauthorized_access")                                                        \
-        X(DATA_EXFILTRATION, "data_exfiltration") X(GUARDRAIL_BYPASS, "guardrail_bypass")                    \
-                X(SERVICE_DOWN, "service_down") X(DEPENDENCY_FAILURE, "dependency_failure")                  \
-                        X(DEADLOCK_DETECTED, "deadlock_detected") X(CASCADE_FAILURE, "cascade_failure")
+        X(DATA_EXFILTRATION, "data_exfiltration")                                                            \
+        X(GUARDRAIL_BYPASS, "guardrail_bypass")                                                              \
+        X(SERVICE_DOWN, "service_down")                                                                      \
+        X(DEPENDENCY_FAILURE, "dependency_failure") X(DEADLOCK_DETECTED, "deadlock_detected")                \
+                X(CASCADE_FAILURE, "cascade_failure")
 #define SEVERITIES(X)                                                                                        \
         X(INFO, "info") X(LOW, "low") X(MEDIUM, "medium") X(HIGH, "high") X(CRITICAL, "critical")
 /* What a step of a ladder does. Only ACTION changes anything, so only ACTION goes to the gate. */
