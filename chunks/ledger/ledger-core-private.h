@@ -3,6 +3,7 @@
 /* What the files of the core share (ledger-core.c, ledger-group.c, ledger-recover.c, ledger-snapshot.c);
  * nobody else includes it. */
 #include "chunks/ledger/ledger-core.h"
+#include "chunks/ledger/rights.h"
 #include "common/list.h"
 
 enum {
@@ -11,14 +12,12 @@ enum {
         INTENTS_MAX = 256, /* open at once; more are refused */
         GROUP_RECORDS = 1024,
         GROUP_BYTES = 256 * 1024,
-        CHECKPOINT_ROOM = 2048,    /* kept free at the end of a segment for one checkpoint record */
-        SNAPSHOT_ROOM = 48 * 1024, /* the longest first record of a segment */
+        CHECKPOINT_ROOM = 2048, /* kept free at the end of a segment for one checkpoint record */
+        SEGMENT_META = 40,      /* what META_SEGMENT adds to a record, at most */
         QUEUE_BYTES = 16 * 1024 * 1024,
         SNAPSHOT_DECISIONS = 64,
 };
 #define CHECKPOINT_EVERY_NS (UINT64_C(10) * 1000 * 1000 * 1000)
-
-typedef enum WriterId { W_GOVERNANCE, W_GUARDIAN, W_IMMUNE, W_MESH, W_LEDGER, _WRITER_MAX } WriterId;
 
 typedef struct Kept {
         uint32_t epoch;
@@ -106,8 +105,6 @@ struct LedgerCore {
         uint64_t spare_retry_ns;
 };
 
-int writer_id(Str name); /* -ENOENT */
-const char *writer_name(WriterId w);
 static inline bool kind_is_critical(RecordKind k) {
         return k == RECORD_DECISION || k == RECORD_APPROVAL || k == RECORD_INTENT || k == RECORD_ACTION;
 }

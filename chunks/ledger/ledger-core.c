@@ -8,39 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const writer_names[_WRITER_MAX] = {[W_GOVERNANCE] = "governance",
-        [W_GUARDIAN] = "guardian",
-        [W_IMMUNE] = "immune",
-        [W_MESH] = "mesh",
-        [W_LEDGER] = "ledger"};
-
-#define K(kind) (UINT32_C(1) << RECORD_##kind)
-/* consent.md section 3; config is narrowed further by may_configure(). */
-static const uint32_t rights[_WRITER_MAX] = {[W_GOVERNANCE] = K(DECISION) | K(CONFIG),
-        [W_GUARDIAN] =
-                K(APPROVAL) | K(INTENT) | K(ACTION) | K(BOOT) | K(UNIT) | K(CONFIG) | K(RECOVERY) | K(LOSS),
-        [W_IMMUNE] = K(ANOMALY) | K(INCIDENT),
-        [W_MESH] = K(EVENT),
-        [W_LEDGER] = K(KEY) | K(CHECKPOINT) | K(RECOVERY) | K(LOSS)};
-#undef K
-
 /* What the bulk writers may add: bytes a second, and at once. A healthy immune kernel stays far below; the
  * mesh is bounded by its own admission, this stops a hostile one. */
 static const struct {
         uint64_t rate, burst;
 } quotas[_WRITER_MAX] = {
         [W_IMMUNE] = {256 * 1024, 8 * 1024 * 1024}, [W_MESH] = {128 * 1024 * 1024, 256 * 1024 * 1024}};
-
-int writer_id(Str name) {
-        for (int i = 0; i < _WRITER_MAX; i++)
-                if (str_eq(name, writer_names[i]))
-                        return i;
-        return -ENOENT;
-}
-
-const char *writer_name(WriterId w) {
-        return writer_names[w];
-}
 
 const char *ledger_state_to_string(LedgerState s) {
         static const char *const names[] = {[LEDGER_READY] = "ready",
@@ -90,11 +63,6 @@ static Intent *find_intent(LedgerCore *core, uint64_t index) {
                 if (core->intents[i].i.index == index)
                         return &core->intents[i];
         return NULL;
-}
-
-static bool licenses(const Record *r, int writer) {
-        return writer == W_GOVERNANCE && r->kind == RECORD_DECISION && r->has_request_id && r->has_digest &&
-               (r->verdict_bits & VERDICT_BIT_ALLOW) && !(r->verdict_bits & VERDICT_BIT_CHECK);
 }
 
 static void apply_decision(LedgerCore *core, const Record *r) {
@@ -148,7 +116,7 @@ void core_apply(LedgerCore *core, const Record *r, const uint8_t leaf[32]) {
         if (w < 0)
                 return;
         keep(&core->writers[w], r, leaf);
-        if (licenses(r, w))
+        if (record_licenses(r))
                 apply_decision(core, r);
         if (w != W_GUARDIAN)
                 return;
@@ -215,7 +183,7 @@ void ledger_core_attach(LedgerCore *core, const char *writer, uint32_t epoch, ui
                 ret->code = "E.CONFLICT";
                 return;
         }
-        if (epoch != w->epoch) {
+        if (epoch == 0 || epoch != w->epoch) {
                 w->epoch = epoch == 0 ? w->epoch + 1 : epoch;
                 w->last_seq = w->durable_seq = 0;
         }
@@ -231,19 +199,11 @@ static const char *refuse(const char *code, const char *text, const char **why) 
         return code;
 }
 
-static bool may_configure(int writer, const Record *r) {
-        Str a = r->meta[META_ACTION];
-        bool policy = str_eq(a, "policy") || (a.n > 7 && memcmp(a.p, "policy.", 7) == 0);
-        return a.n > 0 && policy == (writer == W_GOVERNANCE);
-}
-
-static const char *check_form(int writer, const Record *r, const char **why) {
+static const char *check_form(WriterId writer, const Record *r, const char **why) {
         if (record_check(r, why) < 0)
                 return "E.VALIDATION";
-        if (!(rights[writer] >> r->kind & 1))
-                return refuse("E.FORBIDDEN", "this writer may not write records of that kind", why);
-        if (r->kind == RECORD_CONFIG && !may_configure(writer, r))
-                return refuse("E.FORBIDDEN", "this writer may not write config records of that action", why);
+        if (!writer_may(writer, r))
+                return refuse("E.FORBIDDEN", "this writer may not write such records", why);
         if (r->meta[META_SEGMENT].p)
                 return refuse("E.VALIDATION", "meta is not the writer's", why);
         if (r->body.n == 0 || r->body.p[0] != '{')
@@ -381,7 +341,7 @@ const char *ledger_core_append(
         /* From here the number is used up, whatever the answer. */
         w->fresh = false;
         w->last_seq = r->seq;
-        if ((code = check_form(id, r, why)) ||
+        if ((code = check_form((WriterId)id, r, why)) ||
                 (code = check_room(core, (WriterId)id, record_size(r), now, why)))
                 return code;
         Entry *e = entry_new(r, (WriterId)id, now);
@@ -404,14 +364,12 @@ const char *ledger_core_append(
 
 int core_queue_own(LedgerCore *core, RecordKind kind, Str body, LedgerNow now) {
         Writer *w = &core->writers[W_LEDGER];
-        Record r = {
-                .kind = kind, .epoch = w->epoch, .seq = w->last_seq + 1, .ref = RECORD_NO_REF, .body = body};
+        Record r = {.kind = kind, .epoch = w->epoch, .ref = RECORD_NO_REF, .body = body};
         memcpy(r.boot_id, core->config.boot_id, 16);
-        r.meta[META_WRITER] = str_of(writer_names[W_LEDGER]);
+        r.meta[META_WRITER] = str_of(writer_name(W_LEDGER));
         Entry *e = entry_new(&r, W_LEDGER, now);
         if (!e)
                 return -ENOMEM;
-        w->last_seq++;
         e->own = true;
         list_append(&core->queue, &e->node);
         core->queue_bytes += e->size;

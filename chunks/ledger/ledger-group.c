@@ -25,12 +25,15 @@ static uint64_t next_segment_bytes(const LedgerCore *core) {
 
 /* ---- adding one record to the job */
 
-static int put_record(LedgerCore *core, Record *r, uint32_t *group, uint8_t leaf[32]) {
+static int put_record(LedgerCore *core, Entry *e, uint32_t *group) {
+        Record *r = &e->r;
         Tip *t = &core->next;
         uint8_t header_hash[32];
         size_t n;
         r->index = t->tree.size;
         r->group = (*group)++;
+        if (e->own) /* numbered in the order they are written */
+                r->seq = ++core->writers[W_LEDGER].last_seq;
         memcpy(r->prev, t->hash, 32);
         if (t->segment_empty) {
                 crypto_hash_sha256(header_hash, core->job.header, SEGMENT_HEADER);
@@ -38,14 +41,14 @@ static int put_record(LedgerCore *core, Record *r, uint32_t *group, uint8_t leaf
                 t->segment_empty = false;
         }
         n = record_size(r);
-        int e = buf_reserve(&core->job.data, n);
-        if (e < 0)
-                return e;
-        record_encode(r, core->job.data.data + core->job.data.len, leaf);
+        int error = buf_reserve(&core->job.data, n);
+        if (error < 0)
+                return error;
+        record_encode(r, core->job.data.data + core->job.data.len, e->leaf);
         core->job.data.len += n;
         r->meta[META_SEGMENT] = (Str){NULL, 0};
-        memcpy(t->hash, leaf, 32);
-        merkle_append(&t->tree, leaf);
+        memcpy(t->hash, e->leaf, 32);
+        merkle_append(&t->tree, e->leaf);
         t->last_segment = t->segment;
         t->last_offset = t->offset;
         t->offset += n;
@@ -66,7 +69,7 @@ static int put_checkpoint(LedgerCore *core, bool whole, uint32_t *group, LedgerN
         list_remove(&e->node);
         core->queue_bytes -= e->size;
         list_append(&core->flight, &e->node);
-        r = put_record(core, &e->r, group, e->leaf);
+        r = put_record(core, e, group);
         if (r == 0)
                 core->next.signed_size = size;
         return r;
@@ -125,21 +128,21 @@ static bool checkpoint_due(const LedgerCore *core, LedgerNow now) {
 }
 
 static bool fits(const LedgerCore *core, size_t more) {
-        return core->next.offset + more + CHECKPOINT_ROOM <= core->next.segment_bytes;
+        return core->next.offset + more + SEGMENT_META + CHECKPOINT_ROOM <= core->next.segment_bytes;
 }
 
 static int put_entries(LedgerCore *core, uint32_t *group, bool *critical) {
         LIST_FOREACH_SAFE (it, nx, &core->queue) {
                 Entry *e = container_of(it, Entry, node);
                 if (*group >= GROUP_RECORDS || core->job.data.len + e->size > GROUP_BYTES ||
-                        !fits(core, e->size + 40))
+                        !fits(core, e->size))
                         break;
                 if (!takes(core, e, core->next.offset + e->size))
                         continue;
                 list_remove(&e->node);
                 core->queue_bytes -= e->size;
                 list_append(&core->flight, &e->node);
-                int r = put_record(core, &e->r, group, e->leaf);
+                int r = put_record(core, e, group);
                 if (r < 0)
                         return r;
                 *critical = *critical || kind_is_critical(e->r.kind);
@@ -166,7 +169,7 @@ static int build_group(LedgerCore *core, bool due, LedgerNow now) {
                 r = put_entries(core, &group, &critical);
         if (r == 0 && (critical || (due && !whole)))
                 r = put_checkpoint(core, false, &group, now);
-        return r;
+        return r == 0 && group == 0 ? -EMSGSIZE : r;
 }
 
 /* ---- jobs */

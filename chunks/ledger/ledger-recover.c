@@ -13,8 +13,6 @@
 #include "chunks/ledger/ledger-core-private.h"
 #include "chunks/ledger/note-body.h"
 #include "common/json-writer.h"
-#include "common/cleanup.h"
-#include "common/sha256.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -237,58 +235,30 @@ static int replay(Recover *rc, const char **why) {
 
 /* ---- the tail */
 
-/* The last segment from an offset, whole: at most 64 MiB, once at start. */
-static int64_t read_tail(Recover *rc, uint64_t offset, uint8_t **ret) {
-        const LogSegment *s = &rc->cursor.segments[rc->cursor.n - 1];
-        size_t n = s->bytes > offset ? (size_t)(s->bytes - offset) : 0;
-        *ret = malloc(n + 1);
-        if (!*ret)
-                return -ENOMEM;
-        return rc->src->read(rc->src->user, s->first, offset, *ret, n);
-}
-
-static bool later_group(const uint8_t *p, size_t n, uint64_t bad, uint64_t *found) {
-        for (size_t at = 0; at + RECORD_HEADER <= n; at += RECORD_ALIGN) {
-                Record r;
-                size_t used;
-                const char *why;
-                if (le32(p + at) < RECORD_HEADER || le32(p + at) > RECORD_MAX ||
-                        record_decode(p + at, n - at, &r, NULL, &used, &why) != 0)
-                        continue;
-                *found = r.index;
-                if (r.index < bad || r.group > r.index || r.index - r.group > bad)
-                        return true;
-        }
-        return false;
-}
-
 static int classify_tail(Recover *rc, const char *why) {
         LedgerCore *core = rc->core;
         LedgerRecovery *rep = rc->report;
-        uint64_t bad = core->tip.tree.size, offset = rc->cursor.offset, found = 0;
+        uint64_t bad = core->tip.tree.size;
+        LogTail tail;
+        int r = log_cursor_tail(&rc->cursor, bad, &tail);
+        if (r < 0)
+                return r;
+        if (tail.used == 0 && rc->cursor.at + 1 == rc->cursor.n)
+                return 0;
         if (rc->cursor.at + 1 != rc->cursor.n)
                 return damaged(rc, "record %llu: %s", (unsigned long long)bad, why);
-        auto_free uint8_t *tail = NULL;
-        int64_t n = read_tail(rc, offset, &tail);
-        if (n < 0)
-                return (int)n;
-        size_t used = (size_t)n;
-        while (used > 0 && tail[used - 1] == 0)
-                used--;
-        if (used == 0)
-                return 0;
         if (rc->has_note && bad < rc->note.size)
                 return damaged(rc, "record %llu, which the checkpoint file covers: %s",
                         (unsigned long long)bad, why);
-        if (later_group(tail, (size_t)n, bad, &found))
+        if (tail.later)
                 return damaged(rc, "record %llu: %s, but record %llu behind it was written later",
-                        (unsigned long long)bad, why, (unsigned long long)found);
+                        (unsigned long long)bad, why, (unsigned long long)tail.later_index);
         rep->found = FOUND_TORN;
         rep->index = bad;
         rep->segment = rc->cursor.segments[rc->cursor.at].first;
-        rep->offset = offset;
-        rep->bytes = used;
-        sha256(tail, used, rep->sha256);
+        rep->offset = rc->cursor.offset;
+        rep->bytes = tail.used;
+        memcpy(rep->sha256, tail.sha256, 32);
         snprintf(rep->reason, sizeof(rep->reason), "%s", why);
         return 0;
 }

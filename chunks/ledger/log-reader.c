@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/ledger/log-reader.h"
 #include "common/cleanup.h"
+#include "common/sha256.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -229,4 +230,41 @@ int log_cursor_next(LogCursor *c, Record *r, uint8_t leaf[32], const char **why)
                         return bad(-EBADMSG, "records are missing before the next segment", why);
                 stand(c, c->at + 1, SEGMENT_HEADER, c->next);
         }
+}
+
+static void find_later(const uint8_t *p, size_t n, uint64_t bad, LogTail *ret) {
+        for (size_t at = 0; at + RECORD_HEADER <= n; at += RECORD_ALIGN) {
+                Record r;
+                size_t used;
+                const char *why;
+                if (le32(p + at) < RECORD_HEADER || le32(p + at) > RECORD_MAX ||
+                        record_decode(p + at, n - at, &r, NULL, &used, &why) != 0)
+                        continue;
+                if (r.index >= bad && r.group <= r.index && r.index - r.group <= bad)
+                        continue; /* of the group that the bad one is in */
+                ret->later = true;
+                ret->later_index = r.index;
+                return;
+        }
+}
+
+int log_cursor_tail(const LogCursor *c, uint64_t bad, LogTail *ret) {
+        const LogSegment *s = &c->segments[c->at];
+        size_t n = s->bytes > c->offset ? (size_t)(s->bytes - c->offset) : 0;
+        memset(ret, 0, sizeof(*ret));
+        auto_free uint8_t *p = malloc(n + 1);
+        if (!p)
+                return -ENOMEM;
+        int64_t got = c->src->read(c->src->user, s->first, c->offset, p, n);
+        if (got < 0)
+                return (int)got;
+        n = (size_t)got;
+        size_t used = n;
+        while (used > 0 && p[used - 1] == 0)
+                used--;
+        ret->used = used;
+        sha256(p, used, ret->sha256);
+        if (used > 0)
+                find_later(p, n, bad, ret);
+        return 0;
 }

@@ -58,3 +58,14 @@ int log_cursor_resume(LogCursor *c, uint64_t segment_first, uint64_t offset, uin
  * be NULL.
  */
 int log_cursor_next(LogCursor *c, Record *r, uint8_t leaf[32], const char **why);
+
+/* What stands behind the place where records stopped. */
+typedef struct LogTail {
+        uint64_t used;      /* bytes up to the last one that is not zero; 0: clean */
+        uint8_t sha256[32]; /* of those */
+        bool later;         /* a valid record of a later group stands in it: record `bad` was synced once */
+        uint64_t later_index;
+} LogTail;
+/* Reads the rest of the cursor's segment (at most 64 MiB in memory). bad: index of the record that is not
+ * there. 0 or -errno. */
+int log_cursor_tail(const LogCursor *c, uint64_t bad, LogTail *ret);
