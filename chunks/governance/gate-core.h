@@ -5,7 +5,7 @@
  * no ledger client. Events are function calls, commands leave through GateOps inside the call.
  *
  *   start    gate_new(); gate_record() for every record of GATE_FOLD_KINDS in index order; gate_started()
- * once. run      gate_record() for approval, intent, action and config records that others wrote since
+ * once. run      gate_record() for approval, action and config records that others wrote since
  * (before each DECIDE, so that a budget or trust is not judged by old news; records seen already are
  * ignored); gate_decide(), gate_answered(); gate_acked() for each append, in any order of arrival.
  *
@@ -26,8 +26,8 @@
 #define GATE_USE_BY_US 5000000ull
 enum { GATE_INFLIGHT_MAX = 256, GATE_KNOWN_MAX = 4096, GATE_PENDING_MAX = 256 };
 #define GATE_FOLD_KINDS                                                                                      \
-        ((1ull << RECORD_DECISION) | (1ull << RECORD_APPROVAL) | (1ull << RECORD_INTENT) |                   \
-                (1ull << RECORD_ACTION) | (1ull << RECORD_CONFIG))
+        ((1ull << RECORD_DECISION) | (1ull << RECORD_APPROVAL) | (1ull << RECORD_ACTION) |                   \
+                (1ull << RECORD_CONFIG))
 /* what others write, for the catch-up while running */
 #define GATE_LIVE_KINDS (GATE_FOLD_KINDS & ~(1ull << RECORD_DECISION))
 
@@ -72,6 +72,9 @@ int gate_record(Gate *g, const Msg *record);
  * this time and mode. */
 int gate_started(Gate *g, const GateNow *now, Mode mode);
 uint64_t gate_next_index(const Gate *g); /* where to read on: one past the highest index seen */
+/* A query that began when the ledger held `next` records is complete: nothing of ours below that was missed.
+ */
+void gate_seen_to(Gate *g, uint64_t next);
 
 int gate_decide(Gate *g, const Msg *decide);
 int gate_answered(Gate *g, const Msg *answered);

@@ -7,7 +7,7 @@ enum { GATE_MATCHED_MAX = 32, GATE_MISSED_MAX = 3, GATE_ERRORS_MAX = 8 };
 typedef struct GateDecision {
         Verdict verdict, would; /* would: what mode enforce would have said; equal when nothing was relaxed */
         Code code;
-        unsigned n_matched, n_missed, n_errors, n_needs, n_obligations;
+        unsigned n_matched, n_missed, n_errors, n_needs;
         struct {
                 char id[80];
                 Verdict effect;
@@ -20,7 +20,6 @@ typedef struct GateDecision {
         } missed[GATE_MISSED_MAX]; /* of a default deny: the nearest allow rules */
         char errors[GATE_ERRORS_MAX][120];
         GateNeed needs[GATE_NEEDS_MAX];
-        char obligations[GATE_OBLIGATIONS_MAX][128];
         char reason[200]; /* for people */
         char approval_id[49];
         char policy_revision[65];

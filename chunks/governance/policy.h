@@ -31,7 +31,7 @@ typedef enum GateEnforce {
 } GateEnforce;
 const char *gate_tier_to_string(GateTier t);
 
-enum { GATE_NEEDS_MAX = 4, GATE_OBLIGATIONS_MAX = 8, GATE_RULES_MAX = 1024 };
+enum { GATE_NEEDS_MAX = 4, GATE_RULES_MAX = 1024 };
 typedef struct GateNeed {
         Role role;
         unsigned n;
@@ -44,9 +44,8 @@ typedef struct GateRule {
                 enforce; /* of deny and require_approval outside the two upper tiers; capped by the mode */
         Code code;       /* of a deny; CODE_DENIED_BY_ROLE ... default CODE_DENIED_BY_RULE */
         char reason[161];
-        unsigned n_needs, n_obligations;
+        unsigned n_needs;
         GateNeed needs[GATE_NEEDS_MAX];
-        char obligations[GATE_OBLIGATIONS_MAX][128];
         char file[256];
         unsigned line;
 } GateRule;

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Five YAML files -> one GatePolicy. actions.yaml comes first, because rules may name only actions that
+ * exist; then budgets, because rules may name only budgets that exist; then the rules; last, whether people
+ * can supply what they ask for.
+ */
+#include "chunks/governance/policy.h"
+#include "common/cleanup.h"
+#include "common/rules/rules-yaml.h"
+#include "common/sha256.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FILE_ACTIONS, FILE_CONSTITUTION, FILE_GOVERNANCE, FILE_ROLES, FILE_TRUST, _FILE_MAX };
+static const char *const file_names[_FILE_MAX] = {
+        "actions.yaml", "constitution.yaml", "governance.yaml", "roles.yaml", "trust.yaml"};
+enum { EXTRA_FIELDS = GATE_BUDGETS_MAX, SCHEMA_MAX = 64, NAMES_MAX = 256 };
+
+typedef struct Compiler {
+        GatePolicy *policy;
+        Problems *p;
+        const char *paths[_FILE_MAX];
+        YamlNode *trees[_FILE_MAX];
+        RuleField fields[SCHEMA_MAX];
+        RuleSchema schema;
+        const char *action_names[NAMES_MAX];
+        char budget_fields[GATE_BUDGETS_MAX][64];
+        uint64_t own_uid;
+        uint64_t
+                supply[_ROLE_MAX]; /* people of that role or a higher one; UINT64_MAX: a group, not counted */
+        bool constitutional;       /* the file being read */
+} Compiler;
+
+static int check_api(const YamlRead *r, const YamlNode *n, void *out) {
+        const char *s;
+        (void)out;
+        if (yaml_str(r->file, n, r->problems, &s) < 0)
+                return -EINVAL;
+        if (strcmp(s, "guardian/policy.v1") == 0)
+                return 0;
+        yaml_problem(r->problems, r->file, n, "unknown-value", "guardian/policy.v1",
+                "unknown apiVersion '%.40s'", s);
+        return -EINVAL;
+}
+#define API_FIELD                                                                                            \
+        { "apiVersion", YAML_FIELD_CUSTOM, 0, 0, .required = true, .custom = check_api }
+
+/* ---- actions.yaml */
+static int kind_from(Str s) {
+        return str_eq(s, "verb") ? 0 : str_eq(s, "healing") ? 1 : -EINVAL;
+}
+static int risk_from(Str s) {
+        return str_eq(s, "low") ? 0 : str_eq(s, "medium") ? 1 : str_eq(s, "high") ? 2 : -EINVAL;
+}
+static int asker_from(Str s) {
+        int r = role_from_string(s);
+        return str_eq(s, "none") ? (int)ROLE_NOBODY : r >= (int)ROLE_OPERATOR ? r : -EINVAL;
+}
+static const char *const kind_names[] = {"verb", "healing", NULL};
+static const char *const risk_names[] = {"low", "medium", "high", NULL};
+static const char *const asker_names[] = {"operator", "admin", "none", NULL};
+
+static int read_args(const YamlRead *r, const YamlNode *n, void *out) {
+        GateAction *a = out;
+        if (n->kind == YAML_KIND_SCALAR && strcmp(n->text, "any") == 0) {
+                a->any_arg = true;
+                return 0;
+        }
+        if (n->kind != YAML_KIND_MAP) {
+                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
+                        "'args' is 'any' or a map of names to 'required' or 'optional'");
+                return -EINVAL;
+        }
+        for (size_t i = 0; i < n->n; i++) {
+                const YamlNode *v = n->items[i];
+                bool required = v->text && strcmp(v->text, "required") == 0;
+                if (a->n_args == REQUEST_ARGS_MAX || strlen(v->key) > 32 ||
+                        (!required && (!v->text || strcmp(v->text, "optional") != 0))) {
+                        yaml_problem(r->problems, r->file, v, "bad-value", NULL,
+                                "argument '%.40s' must be 'required' or 'optional'", v->key);
+                        return -EINVAL;
+                }
+                a->arg_required[a->n_args] = required;
+                str_copy(a->args[a->n_args++], sizeof(a->args[0]), str_of(v->key));
+        }
+        return 0;
+}
+
+static int read_action(const YamlRead *r, const YamlNode *n, void *user) {
+        struct {
+                GateAction a;
+                int kind, risk, role;
+        } t = {.role = ROLE_NOBODY};
+        const YamlField table[] = {
+                {"name", YAML_FIELD_STR, offsetof(__typeof__(t), a.name), sizeof(t.a.name), .required = true},
+                {"kind", YAML_FIELD_ENUM, offsetof(__typeof__(t), kind), .required = true,
+                        .from_string = kind_from, .names = kind_names},
+                {"risk", YAML_FIELD_ENUM, offsetof(__typeof__(t), risk), .required = true,
+                        .from_string = risk_from, .names = risk_names},
+                {"role", YAML_FIELD_ENUM, offsetof(__typeof__(t), role), .required = true,
+                        .from_string = asker_from, .names = asker_names},
+                {"units", YAML_FIELD_BOOL, offsetof(__typeof__(t), a.units)},
+                {"args", YAML_FIELD_CUSTOM, offsetof(__typeof__(t), a), .custom = read_args},
+        };
+        Compiler *c = user;
+        GatePolicy *p = c->policy;
+        int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
+        if (rc < 0)
+                return rc;
+        if (gate_policy_action(p, t.a.name) || p->n_actions == NAMES_MAX - 1) {
+                yaml_problem(r->problems, r->file, n, "duplicate", NULL,
+                        "action '%s' stands here a second time", t.a.name);
+                return -EINVAL;
+        }
+        GateAction *more = reallocarray(p->actions, p->n_actions + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        p->actions = more;
+        t.a.healing = t.kind == 1;
+        t.a.role = (Role)t.role;
+        str_copy(t.a.risk, sizeof(t.a.risk), str_of(risk_names[t.risk]));
+        p->actions[p->n_actions++] = t.a;
+        return 0;
+}
+
+static int read_list_field(
+        const YamlRead *r, const YamlNode *n, int (*item)(const YamlRead *, const YamlNode *, void *)) {
+        return yaml_read_list(r, n, item, r->user);
+}
+static int read_actions(const YamlRead *r, const YamlNode *n, void *out) {
+        (void)out;
+        return read_list_field(r, n, read_action);
+}
+
+/* ---- budgets */
+static int scope_from(Str s) {
+        return str_eq(s, "target") ? 1 : str_eq(s, "all") ? 0 : -EINVAL;
+}
+static const char *const scope_names[] = {"target", "all", NULL};
+
+typedef struct BudgetText {
+        GateBudget b;
+        int scope;
+        const YamlNode *when;
+} BudgetText;
+
+static int read_budget(const YamlRead *r, const YamlNode *n, void *user) {
+        static const YamlField table[] = {
+                {"id", YAML_FIELD_STR, offsetof(BudgetText, b.id), sizeof(((GateBudget *)NULL)->id),
+                        .required = true},
+                {"scope", YAML_FIELD_ENUM, offsetof(BudgetText, scope), .required = true,
+                        .from_string = scope_from, .names = scope_names},
+                {"limit", YAML_FIELD_U64, offsetof(BudgetText, b.limit), .required = true, .max = 10000},
+                {"window", YAML_FIELD_DURATION, offsetof(BudgetText, b.window_us), .required = true},
+                {"when", YAML_FIELD_NODE, offsetof(BudgetText, when), .required = true},
+        };
+        Compiler *c = user;
+        GatePolicy *p = c->policy;
+        BudgetText t = {0};
+        auto_rule_expr RuleExpr *e = NULL;
+        int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
+        if (rc == 0)
+                rc = rule_expr_from_yaml(t.when, r->file, r->problems, &e);
+        if (rc == 0)
+                rc = rule_compile(e, &c->schema, r->file, r->problems, &t.b.when);
+        if (rc < 0)
+                return rc;
+        bool bad = p->n_budgets == GATE_BUDGETS_MAX || rule_program_uses(t.b.when, "actor.trust");
+        for (unsigned i = 0; i < p->n_budgets; i++)
+                bad |= strcmp(p->budgets[i].id, t.b.id) == 0;
+        if (bad) {
+                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
+                        "budget '%s' stands twice, is one too many, or depends on trust", t.b.id);
+                rule_program_free(t.b.when);
+                return -EINVAL;
+        }
+        t.b.per_target = t.scope == 1;
+        /* Kept sorted by id: so they are written into records. */
+        unsigned at = p->n_budgets++;
+        for (; at > 0 && strcmp(p->budgets[at - 1].id, t.b.id) > 0; at--)
+                p->budgets[at] = p->budgets[at - 1];
+        p->budgets[at] = t.b;
+        return 0;
+}
+static int read_budgets(const YamlRead *r, const YamlNode *n, void *out) {
+        (void)out;
+        return read_list_field(r, n, read_budget);
+}
+
+/* ---- rules */
+static int tier_from(Str s) {
+        for (int t = TIER_LOCKDOWN; t < _TIER_MAX; t++)
+                if (str_eq(s, gate_tier_to_string((GateTier)t)))
+                        return t;
+        return -EINVAL;
+}
+static int effect_from(Str s) {
+        int v = verdict_from_string(s);
+        return v > (int)VERDICT_NONE ? v : -EINVAL;
+}
+static int enforce_from(Str s) {
+        return str_eq(s, "always")     ? (int)GATE_ENFORCE_ALWAYS
+               : str_eq(s, "critical") ? (int)GATE_ENFORCE_CRITICAL
+               : str_eq(s, "log_only") ? (int)GATE_ENFORCE_LOG_ONLY
+                                       : -EINVAL;
+}
+static int code_from(Str s) {
+        int c = code_from_string(s);
+        return c > (int)CODE_OK ? c : -EINVAL;
+}
+static const char *const tier_names[] = {"lockdown", "organisation", "unit", NULL};
+static const char *const effect_names[] = {"allow", "deny", "require_approval", NULL};
+static const char *const enforce_names[] = {"always", "critical", "log_only", NULL};
+
+typedef struct RuleText {
+        GateRule r;
+        int tier, effect, enforce, code;
+        bool has_enforce;
+        const YamlNode *when;
+} RuleText;
+
+static int read_need(const YamlRead *r, const YamlNode *n, void *out) {
+        GateRule *g = out;
+        if (n->kind != YAML_KIND_MAP) {
+                yaml_problem(r->problems, r->file, n, "bad-value", "{operator: 1}",
+                        "'approvals' is a map of roles to counts");
+                return -EINVAL;
+        }
+        for (size_t i = 0; i < n->n; i++) {
+                int role = role_from_string(str_of(n->items[i]->key));
+                uint64_t count;
+                if (role < (int)ROLE_OPERATOR || g->n_needs == GATE_NEEDS_MAX) {
+                        yaml_problem_key(r->problems, r->file, n->items[i], "unknown-value",
+                                "operator or admin", "no role '%.40s' gives approvals", n->items[i]->key);
+                        return -EINVAL;
+                }
+                if (yaml_u64(r->file, n->items[i], r->problems, 1, 16, &count) < 0)
+                        return -EINVAL;
+                g->needs[g->n_needs++] = (GateNeed){(Role)role, (unsigned)count};
+        }
+        return 0;
+}
+
+/* What goes together: a rule that can't mean what it says is refused. */
+static const char *contradiction(const Compiler *c, const RuleText *t) {
+        if (c->constitutional && t->tier >= 0)
+                return "every rule of the constitution is of tier constitutional";
+        if (t->effect == (int)VERDICT_ALLOW && (t->tier == TIER_UNIT || t->tier == TIER_LOCKDOWN))
+                return "this tier may only tighten: no allow";
+        if (t->r.n_needs && t->effect != (int)VERDICT_REQUIRE_APPROVAL)
+                return "'approvals' belongs to require_approval";
+        if (t->code && t->effect != (int)VERDICT_DENY)
+                return "'code' belongs to deny";
+        if (t->enforce >= 0 &&
+                (t->effect == (int)VERDICT_ALLOW || c->constitutional || t->tier == TIER_LOCKDOWN))
+                return "'enforce' belongs to deny and require_approval below the upper tiers";
+        return NULL;
+}
+
+/* "operator:2" and "admin:1" together need three people: one person serves one need. */
+static bool can_supply(const Compiler *c, const GateRule *g) {
+        uint64_t want = 0;
+        for (int role = ROLE_ADMIN; role >= (int)ROLE_OPERATOR; role--) {
+                for (unsigned i = 0; i < g->n_needs; i++)
+                        want += g->needs[i].role == (Role)role ? g->needs[i].n : 0;
+                if (want > c->supply[role])
+                        return false;
+        }
+        return true;
+}
+
+static int add_rule(Compiler *c, const YamlRead *r, const YamlNode *n, RuleText *t) {
+        GatePolicy *p = c->policy;
+        for (unsigned i = 0; i < p->n_rules; i++)
+                if (strcmp(p->rules[i].id, t->r.id) == 0) {
+                        yaml_problem(r->problems, r->file, n, "duplicate", NULL,
+                                "rule '%s' stands in %.80s line %u already", t->r.id, p->rules[i].file,
+                                p->rules[i].line);
+                        return -EINVAL;
+                }
+        if (!can_supply(c, &t->r)) {
+                yaml_problem(r->problems, r->file, n, "approvers-missing",
+                        "add them to roles.yaml, or ask for fewer",
+                        "rule '%s' needs more people than roles.yaml can supply", t->r.id);
+                return -EINVAL;
+        }
+        auto_rule_expr RuleExpr *e = NULL;
+        int rc = t->when ? rule_expr_from_yaml(t->when, r->file, r->problems, &e) : 0;
+        if (rc < 0)
+                return rc;
+        if (p->n_rules == GATE_RULES_MAX) {
+                yaml_problem(r->problems, r->file, n, "too-big", NULL, "more than %d rules", GATE_RULES_MAX);
+                return -EINVAL;
+        }
+        GateRule *more = reallocarray(p->rules, p->n_rules + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        p->rules = more;
+        rc = rule_set_add(p->rules_set, e, r->file, r->problems, NULL);
+        if (rc == 0)
+                p->rules[p->n_rules++] = t->r;
+        return rc;
+}
+
+static int read_rule(const YamlRead *r, const YamlNode *n, void *user) {
+        static const YamlField table[] = {
+                {"id", YAML_FIELD_STR, offsetof(RuleText, r.id), sizeof(((GateRule *)NULL)->id),
+                        .required = true},
+                {"tier", YAML_FIELD_ENUM, offsetof(RuleText, tier), .from_string = tier_from,
+                        .names = tier_names},
+                {"effect", YAML_FIELD_ENUM, offsetof(RuleText, effect), .required = true,
+                        .from_string = effect_from, .names = effect_names},
+                {"enforce", YAML_FIELD_ENUM, offsetof(RuleText, enforce), .from_string = enforce_from,
+                        .names = enforce_names},
+                {"code", YAML_FIELD_ENUM, offsetof(RuleText, code), .from_string = code_from},
+                {"reason", YAML_FIELD_STR, offsetof(RuleText, r.reason), sizeof(((GateRule *)NULL)->reason),
+                        .required = true},
+                {"approvals", YAML_FIELD_CUSTOM, offsetof(RuleText, r), .custom = read_need},
+                {"when", YAML_FIELD_NODE, offsetof(RuleText, when)},
+        };
+        Compiler *c = user;
+        RuleText t = {.tier = -1, .enforce = -1};
+        int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
+        if (rc < 0)
+                return rc;
+        const char *wrong = contradiction(c, &t);
+        if (wrong) {
+                yaml_problem(r->problems, r->file, n, "contradiction", NULL, "rule '%s': %s", t.r.id, wrong);
+                return -EINVAL;
+        }
+        t.r.tier = c->constitutional ? TIER_CONSTITUTIONAL
+                   : t.tier < 0      ? TIER_ORGANISATION
+                                     : (GateTier)t.tier;
+        t.r.effect = (Verdict)t.effect;
+        t.r.enforce = t.enforce < 0 ? GATE_ENFORCE_ALWAYS : (GateEnforce)t.enforce;
+        t.r.code = t.effect == (int)VERDICT_DENY ? (t.code ? (Code)t.code : CODE_DENIED_BY_RULE) : CODE_OK;
+        str_copy(t.r.file, sizeof(t.r.file), str_of(r->file));
+        t.r.line = n->line;
+        if (t.r.effect == VERDICT_REQUIRE_APPROVAL && t.r.n_needs == 0)
+                t.r.needs[t.r.n_needs++] = (GateNeed){ROLE_OPERATOR, 1};
+        return add_rule(c, r, n, &t);
+}
+static int read_rules(const YamlRead *r, const YamlNode *n, void *out) {
+        (void)out;
+        return read_list_field(r, n, read_rule);
+}
+
+static int read_approvals(const YamlRead *r, const YamlNode *n, void *out) {
+        static const YamlField table[] = {{"expires", YAML_FIELD_DURATION, 0, .required = true}};
+        uint64_t us = 0;
+        int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &us);
+        if (rc < 0)
+                return rc;
+        if (us == 0 || us > 900000000ull) {
+                yaml_problem(r->problems, r->file, n, "out-of-range", NULL,
+                        "a question expires within 15min at the latest");
+                return -EINVAL;
+        }
+        *(uint64_t *)out = us;
+        return 0;
+}
+
+/* ---- trust.yaml */
+static int read_outcomes(const YamlRead *r, const YamlNode *n, void *out) {
+        TrustPolicy *t = out;
+        if (n->kind != YAML_KIND_MAP) {
+                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
+                        "'outcomes' is a map of outcomes to points");
+                return -EINVAL;
+        }
+        for (size_t i = 0; i < n->n; i++) {
+                int o = outcome_from_string(str_of(n->items[i]->key));
+                if (o < 0) {
+                        yaml_problem_key(r->problems, r->file, n->items[i], "unknown-key",
+                                "ok failed unknown not_run", "no such outcome '%.40s'", n->items[i]->key);
+                        return -EINVAL;
+                }
+                if (yaml_i64(r->file, n->items[i], r->problems, &t->outcome[o]) < 0)
+                        return -EINVAL;
+        }
+        return 0;
+}
+static int read_points(const YamlRead *r, const YamlNode *n, void *out) {
+        return yaml_i64(r->file, n, r->problems, out);
+}
+
+static const YamlField trust_table[] = {
+        API_FIELD,
+        {"initial", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.initial), .required = true,
+                .custom = read_points},
+        {"floor", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.floor), .custom = read_points},
+        {"ceiling", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.ceiling), .custom = read_points},
+        {"outcomes", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust), .required = true,
+                .custom = read_outcomes},
+        {"denied", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.denied), .custom = read_points},
+        {"recovery", YAML_FIELD_DURATION, offsetof(GatePolicy, trust.recovery_us)},
+};
+
+/* ---- roles.yaml: only how many people there are; who they are is guardian-compile's */
+typedef struct People {
+        const YamlNode *uids, *gids, *users;
+} People;
+
+static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
+        static const YamlField table[] = {
+                {"uids", YAML_FIELD_NODE, offsetof(People, uids)},
+                {"gids", YAML_FIELD_NODE, offsetof(People, gids)},
+                {"users", YAML_FIELD_NODE, offsetof(People, users)},
+        };
+        Compiler *c = r->user;
+        (void)out;
+        if (n->kind != YAML_KIND_MAP) {
+                yaml_problem(
+                        r->problems, r->file, n, "bad-value", NULL, "'roles' is a map of roles to people");
+                return -EINVAL;
+        }
+        for (size_t i = 0; i < n->n; i++) {
+                People people = {0};
+                int role = role_from_string(str_of(n->items[i]->key));
+                int rc = yaml_read_map(r, n->items[i], table, ELEMENTSOF(table), &people);
+                if (rc < 0)
+                        return rc;
+                if (role < (int)ROLE_OBSERVER) {
+                        yaml_problem_key(r->problems, r->file, n->items[i], "unknown-key",
+                                "observer operator admin", "no such role '%.40s'", n->items[i]->key);
+                        return -EINVAL;
+                }
+                uint64_t count = (people.uids ? people.uids->n : 0) + (people.users ? people.users->n : 0);
+                for (int k = ROLE_OBSERVER; k <= role; k++)
+                        c->supply[k] = (people.gids && people.gids->n) || c->supply[k] == UINT64_MAX
+                                               ? UINT64_MAX
+                                               : c->supply[k] + count;
+        }
+        return 0;
+}
+
+static const YamlField roles_table[] = {
+        API_FIELD,
+        {"roles", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_roles},
+};
+static const YamlField actions_table[] = {
+        API_FIELD,
+        {"actions", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_actions},
+};
+static const YamlField constitution_table[] = {
+        API_FIELD,
+        {"rules", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_rules},
+};
+static int ignore(const YamlRead *r, const YamlNode *n, void *out) {
+        (void)r;
+        (void)n;
+        (void)out;
+        return 0;
+}
+/* governance.yaml is read twice: budgets first, since rules anywhere may ask for what is left of them. */
+static const YamlField budgets_table[] = {
+        API_FIELD,
+        {"approvals", YAML_FIELD_CUSTOM, offsetof(GatePolicy, approval_expires_us), .custom = read_approvals},
+        {"budgets", YAML_FIELD_CUSTOM, 0, .custom = read_budgets},
+        {"rules", YAML_FIELD_CUSTOM, 0, .required = true, .custom = ignore},
+};
+static const YamlField governance_table[] = {
+        {"apiVersion", YAML_FIELD_CUSTOM, 0, .custom = ignore},
+        {"approvals", YAML_FIELD_CUSTOM, 0, .custom = ignore},
+        {"budgets", YAML_FIELD_CUSTOM, 0, .custom = ignore},
+        {"rules", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_rules},
+};
+
+static int read_file(Compiler *c, int file, const YamlField *table, size_t n) {
+        YamlRead r = {c->paths[file], c->p, c};
+        c->constitutional = file == FILE_CONSTITUTION;
+        return c->trees[file] ? yaml_read_map(&r, c->trees[file], table, n, c->policy) : 0;
+}
+
+/* The schema of this policy: actions may only be those of actions.yaml, budgets those of governance.yaml. */
+static void extend_schema(Compiler *c, bool budgets) {
+        GatePolicy *p = c->policy;
+        c->schema.n = 0;
+        for (unsigned i = 0; i < p->n_actions; i++)
+                c->action_names[i] = p->actions[i].name;
+        c->action_names[p->n_actions] = NULL;
+        for (size_t i = 0; i < gate_schema.n; i++) {
+                RuleField f = gate_schema.fields[i];
+                if (strcmp(f.name, "action") == 0)
+                        f.values = c->action_names;
+                if (strcmp(f.name, "context.budget.*") != 0) {
+                        c->fields[c->schema.n++] = f;
+                        continue;
+                }
+                for (unsigned k = 0; budgets && k < p->n_budgets; k++) {
+                        snprintf(c->budget_fields[k], sizeof(c->budget_fields[k]), "context.budget.%s",
+                                p->budgets[k].id);
+                        f.name = c->budget_fields[k];
+                        c->fields[c->schema.n++] = f;
+                }
+        }
+        c->schema.fields = c->fields;
+}
+
+/* Goes through the files in their order, reports the problems of all, returns the first error. */
+static int compile(Compiler *c) {
+        static const struct {
+                int file;
+                const YamlField *table;
+                size_t n;
+        } steps[] = {
+                {FILE_ACTIONS, actions_table, ELEMENTSOF(actions_table)},
+                {FILE_ROLES, roles_table, ELEMENTSOF(roles_table)},
+                {FILE_TRUST, trust_table, ELEMENTSOF(trust_table)},
+                {FILE_GOVERNANCE, budgets_table, ELEMENTSOF(budgets_table)},
+                {FILE_CONSTITUTION, constitution_table, ELEMENTSOF(constitution_table)},
+                {FILE_GOVERNANCE, governance_table, ELEMENTSOF(governance_table)},
+        };
+        int bad = 0;
+        extend_schema(c, false);
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                if (steps[i].file == FILE_CONSTITUTION) {
+                        extend_schema(c, true);
+                        int r = rule_set_new(&c->schema, "action", &c->policy->rules_set);
+                        if (r < 0)
+                                return r;
+                }
+                int r = read_file(c, steps[i].file, steps[i].table, steps[i].n);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        bad = r;
+                if (i == 0)
+                        extend_schema(c, false);
+        }
+        const TrustPolicy *t = &c->policy->trust;
+        if (t->floor > t->initial || t->initial > t->ceiling || t->floor < 0 || t->ceiling > 1000) {
+                problem_add(c->p, PROBLEM_ERROR, c->paths[FILE_TRUST], 0, 0, "out-of-range", NULL,
+                        "0 <= floor <= initial <= ceiling <= 1000 does not hold");
+                bad = -EINVAL;
+        }
+        return bad < 0 ? bad : rule_set_seal(c->policy->rules_set);
+}
+
+static void revision_of(const GatePolicyFile *files, size_t n, char ret[65]) {
+        uint8_t all[_FILE_MAX * 33] = {0}, hash[32];
+        size_t len = 0;
+        for (int f = 0; f < _FILE_MAX; f++)
+                for (size_t i = 0; i < n; i++)
+                        if (strcmp(files[i].name, file_names[f]) == 0 && len + 33 <= sizeof(all)) {
+                                all[len] = (uint8_t)f;
+                                sha256(files[i].text.p, files[i].text.n, all + len + 1);
+                                len += 33;
+                        }
+        sha256(all, len, hash);
+        hex_encode(hash, 32, ret);
+}
+
+static int parse_files(Compiler *c, const GatePolicyFile *files, size_t n, bool *any) {
+        int bad = 0;
+        for (size_t i = 0; i < n; i++) {
+                int f = 0;
+                while (f < _FILE_MAX && strcmp(files[i].name, file_names[f]) != 0)
+                        f++;
+                if (f == _FILE_MAX)
+                        continue;
+                *any = true;
+                c->paths[f] = files[i].path;
+                yaml_free(c->trees[f]);
+                int r = yaml_parse(files[i].path, files[i].text, c->p, &c->trees[f]);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        bad = r;
+        }
+        for (int f = 0; f < _FILE_MAX && bad == 0 && *any; f++)
+                if (!c->trees[f] && f != FILE_ROLES) {
+                        problem_add(c->p, PROBLEM_ERROR, file_names[f], 0, 0, "missing-file", NULL,
+                                "the policy is incomplete: no %s", file_names[f]);
+                        bad = -EINVAL;
+                }
+        return bad;
+}
+
+int gate_policy_compile(
+        const GatePolicyFile *files, size_t n, uint64_t own_uid, Problems *p, GatePolicy **ret) {
+        bool any = false;
+        *ret = NULL;
+        auto_free Compiler *c = calloc(1, sizeof(*c));
+        GatePolicy *policy = calloc(1, sizeof(*policy));
+        if (!c || !policy) {
+                free(policy);
+                return -ENOMEM;
+        }
+        *c = (Compiler){.policy = policy, .p = p};
+        policy->approval_expires_us = 900000000ull;
+        policy->trust = (TrustPolicy){.initial = 70, .ceiling = 100};
+        /* root and Guardian's own uid are admins without being named */
+        for (int role = ROLE_OBSERVER; role <= (int)ROLE_ADMIN; role++)
+                c->supply[role] = own_uid == 0 ? 1 : 2;
+        revision_of(files, n, policy->revision);
+        int r = parse_files(c, files, n, &any);
+        if (r == 0 && any)
+                r = compile(c);
+        policy->lockdown = !any;
+        for (int f = 0; f < _FILE_MAX; f++)
+                yaml_free(c->trees[f]);
+        if (r < 0) {
+                gate_policy_free(policy);
+                return r;
+        }
+        *ret = policy;
+        return 0;
+}
