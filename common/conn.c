@@ -465,10 +465,9 @@ static void on_poll(uv_poll_t *h, int status, int events) {
 static void on_wake(uv_idle_t *h) {
         struct ConnPriv *p = h->data;
 
-        uv_idle_stop(h);
         if (!p->blocked)
                 conn_flush(&p->conn);
-        /* conn_flush() asks for a wake-up to report the drain: this is it */
+        /* after the flush, which asks for a wake-up to report the drain: this is it */
         uv_idle_stop(h);
         drained(p);
         if (!p->closed && !p->paused && !p->lingering && p->in.len > 0)
