@@ -156,14 +156,16 @@ int mesh_self_test(char *why, size_t cap) {
         MeshPeer peer = {.kind = MESH_PEER_CHUNK, .unit = "probe", .actor = "probe", .validated = true};
         const char *wrong = NULL;
         WorkflowSet set = {0};
+        Problems problems = {0};
         int r = p ? mesh_core_init(&p->core, &OPS, p) : -ENOMEM;
 
         if (r < 0)
                 return r;
-        r = workflow_set_parse(&set, "self-test", STR_LIT(workflow), NULL);
+        r = workflow_set_parse(&set, "self-test", STR_LIT(workflow), &problems);
         if (r == 0)
                 r = workflow_engine_init(&p->engine, &RUN_OPS, p, &set);
         workflow_set_done(&set);
+        problems_done(&problems);
         if (r == 0) {
                 wrong = probe_run(p, &peer);
                 mesh_peer_remove(&p->core, &peer);
