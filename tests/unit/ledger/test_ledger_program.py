@@ -163,8 +163,9 @@ def test_export(state):
     lines = subprocess.run([LOGTOOL, "export", state], capture_output=True, check=True).stdout
     root = verify(state)[1]["root"]
     here = os.path.dirname(os.path.abspath(__file__))
-    done = subprocess.run([sys.executable, os.path.join(here, "reverify.py"), "--root", root], input=lines, check=False)
-    assert done.returncode == 0
+    done = subprocess.run([sys.executable, os.path.join(here, "reverify.py"), "--root", root], input=lines,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
     flipped = lines.replace(b'"prev":"', b'"prev":"0', 1)
     done = subprocess.run([sys.executable, os.path.join(here, "reverify.py"), "--root", root], input=flipped,
                           capture_output=True, check=False)
