@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verbs about units and Guardian itself. */
+#include "guardian/ctl/args.h"
+#include "guardian/ctl/show.h"
+#include <string.h>
+
+static const uint64_t QUERY_TIMEOUT_US = 10 * 1000000ull;
+
+/* The body of a RESULT: as it is with --json, else through `show`. */
+typedef struct Printer {
+        void (*show)(Ctl *c, Str body);
+} Printer;
+
+static void print(Ctl *c, Str body, const char *code, bool more, void *user) {
+        const Printer *p = user;
+        (void)code;
+        (void)more;
+        if (!body.n)
+                return;
+        if (c->json || !p->show)
+                ctl_print_body(c, body);
+        else
+                p->show(c, body);
+}
+
+static int document(Ctl *c, CtlCall *call, void (*show)(Ctl *, Str), uint64_t timeout_us) {
+        Printer p = {show};
+        int r = ctl_open(c, timeout_us);
+        if (r != CTL_OK)
+                return r;
+        call->on = print;
+        call->user = &p;
+        return ctl_call(c, &c->guardian, call);
+}
+
+int verb_status(Ctl *c, int argc, char **argv) {
+        bool failed = false;
+        char *units[64];
+        int n;
+        const CtlOption options[] = {{.name = "--failed", .flag = &failed}, {0}};
+        int r = ctl_options(argc, argv, options, units, 64, &n);
+        if (r != CTL_OK)
+                return r;
+        CtlCall call = {.verb = "status", .units = (const char *const *)units, .n_units = (unsigned)n};
+        if (failed)
+                call.args[call.n_args++] = "failed=1";
+        return document(c, &call, show_status, QUERY_TIMEOUT_US);
+}
+
+/* One request a unit; the worst status counts. */
+static int each_unit(Ctl *c, const char *verb, char **units, int n, const char *reason, const char *const *args, unsigned n_args) {
+        int worst = CTL_OK;
+        if (n == 0)
+                return ctl_usage(verb);
+        for (int i = 0; i < n; i++) {
+                const char *unit[1] = {units[i]};
+                CtlCall call = {.verb = verb, .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
+                for (unsigned k = 0; k < n_args; k++)
+                        call.args[call.n_args++] = args[k];
+                int r = document(c, &call, show_reply, UINT64_MAX);
+                worst = r > worst ? r : worst;
+        }
+        return worst;
+}
+
+int verb_unit(Ctl *c, int argc, char **argv) {
+        bool no_block = false, force = false;
+        const char *reason = NULL, *args[2];
+        char *units[64];
+        int n;
+        unsigned n_args = 0;
+        const CtlOption options[] = {{.name = "--no-block", .flag = &no_block}, {.name = "--force", .flag = &force},
+                {.name = "--reason", .value = &reason}, {0}};
+        int r = ctl_options(argc, argv, options, units, 64, &n);
+        if (r != CTL_OK)
+                return r;
+        if (no_block)
+                args[n_args++] = "no_block=1";
+        if (force)
+                args[n_args++] = "force=1";
+        return each_unit(c, argv[0], units, n, reason, args, n_args);
+}
+
+int verb_kill(Ctl *c, int argc, char **argv) {
+        const char *signal = NULL, *reason = NULL, *args[1];
+        char *units[64], text[80];
+        int n;
+        const CtlOption options[] = {{.name = "--signal", .value = &signal}, {.name = "-s", .value = &signal},
+                {.name = "--reason", .value = &reason}, {0}};
+        int r = ctl_options(argc, argv, options, units, 64, &n);
+        if (r != CTL_OK)
+                return r;
+        snprintf(text, sizeof(text), "signal=%s", signal ? signal : "");
+        args[0] = text;
+        return each_unit(c, "kill", units, n, reason, args, signal ? 1 : 0);
+}
+
+int verb_pin(Ctl *c, int argc, char **argv) {
+        const char *reason = NULL, *args[1];
+        char *operands[2];
+        int n;
+        const CtlOption options[] = {{.name = "--reason", .value = &reason}, {0}};
+        int r = ctl_options(argc, argv, options, operands, 2, &n);
+        if (r != CTL_OK)
+                return r;
+        if (n != 2 || (strcmp(operands[1], "up") != 0 && strcmp(operands[1], "down") != 0))
+                return ctl_usage("pin");
+        args[0] = strcmp(operands[1], "up") == 0 ? "to=up" : "to=down";
+        return each_unit(c, "pin", operands, 1, reason, args, 1);
+}
+
+int verb_wait(Ctl *c, int argc, char **argv) {
+        const char *state = NULL;
+        char *units[32], text[64];
+        int n;
+        const CtlOption options[] = {{.name = "--state", .value = &state}, {0}};
+        int r = ctl_options(argc, argv, options, units, 32, &n);
+        if (r != CTL_OK)
+                return r;
+        if (!state)
+                return ctl_usage("wait");
+        CtlCall call = {.verb = "wait", .units = (const char *const *)units, .n_units = (unsigned)n};
+        ctl_arg(&call, text, sizeof(text), "state", state);
+        return document(c, &call, NULL, UINT64_MAX);
+}
+
+int verb_boot(Ctl *c, int argc, char **argv) {
+        const char *plot = NULL;
+        char *none[1];
+        int n;
+        const CtlOption options[] = {{.name = "--plot", .value = &plot}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        if (r != CTL_OK)
+                return r;
+        CtlCall call = {.verb = "boot"};
+        show_plot_file = plot;
+        return document(c, &call, plot ? show_plot : show_boot, QUERY_TIMEOUT_US);
+}
+
+int verb_graph(Ctl *c, int argc, char **argv) {
+        const char *format = "dot";
+        char *what[1], text[64];
+        int n;
+        const CtlOption options[] = {{.name = "--format", .value = &format}, {0}};
+        int r = ctl_options(argc, argv, options, what, 1, &n);
+        if (r != CTL_OK)
+                return r;
+        if (n != 1 || (strcmp(what[0], "units") != 0 && strcmp(what[0], "states") != 0))
+                return ctl_usage("graph");
+        if (strcmp(format, "dot") != 0 && strcmp(format, "json") != 0 && strcmp(format, "mermaid") != 0)
+                return ctl_usage("graph");
+        CtlCall call = {.verb = "graph"};
+        ctl_arg(&call, text, sizeof(text), "what", what[0]);
+        if (strcmp(format, "json") == 0)
+                return document(c, &call, NULL, QUERY_TIMEOUT_US);
+        return document(c, &call, strcmp(format, "mermaid") == 0 ? show_mermaid : show_dot, QUERY_TIMEOUT_US);
+}
+
+int verb_logs(Ctl *c, int argc, char **argv) {
+        bool follow = false;
+        const char *count = NULL, *since = NULL, *grep = NULL;
+        char *units[32], store[3][300], since_text[32];
+        int n;
+        const CtlOption options[] = {{.name = "-f", .flag = &follow}, {.name = "-n", .value = &count}, {.name = "--since", .value = &since},
+                {.name = "--grep", .value = &grep}, {0}};
+        int r = ctl_options(argc, argv, options, units, 32, &n);
+        if (r != CTL_OK)
+                return r;
+        CtlCall call = {.verb = "logs", .units = (const char *const *)units, .n_units = (unsigned)n};
+        ctl_arg(&call, store[0], sizeof(store[0]), "n", count);
+        ctl_arg(&call, store[1], sizeof(store[1]), "grep", grep);
+        if (since) {
+                uint64_t ns;
+                if (ctl_since(since, &ns) < 0)
+                        return ctl_fail(c, CTL_USAGE, "--since takes a time (2026-11-21T03:00:00Z) or a duration back from now (10min)");
+                snprintf(since_text, sizeof(since_text), "%llu", (unsigned long long)ns);
+                ctl_arg(&call, store[2], sizeof(store[2]), "since_ns", since_text);
+        }
+        if (follow)
+                call.args[call.n_args++] = "follow=1";
+        return document(c, &call, show_log_line, follow ? UINT64_MAX : QUERY_TIMEOUT_US);
+}
+
+int verb_version(Ctl *c, int argc, char **argv) {
+        (void)argv;
+        if (argc > 1)
+                return ctl_usage("version");
+        CtlCall call = {.verb = "version"};
+        if (!c->json)
+                printf("guardianctl %s\n", GUARDIAN_VERSION);
+        return document(c, &call, show_version, QUERY_TIMEOUT_US);
+}
+
+int verb_shutdown(Ctl *c, int argc, char **argv) {
+        const char *code = NULL, *reason = NULL;
+        char *none[1], text[64];
+        int n;
+        uint64_t v;
+        const CtlOption options[] = {{.name = "--exit-code", .value = &code}, {.name = "--reason", .value = &reason}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        if (r != CTL_OK)
+                return r;
+        if (code && (parse_u64(code, &v) < 0 || v > 255))
+                return ctl_fail(c, CTL_USAGE, "--exit-code takes 0 to 255");
+        CtlCall call = {.verb = "shutdown", .reason = reason, .stop_at_first = true};
+        ctl_arg(&call, text, sizeof(text), "exit_code", code);
+        return document(c, &call, show_reply, UINT64_MAX);
+}
