@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `guardianctl ledger ..` */
+#include "common/vocab.h"
+#include "guardian/ctl/args.h"
+#include "guardian/ctl/records.h"
+#include "guardian/ctl/show.h"
+#include <string.h>
+
+static int print_line(Ctl *c, Str line, void *user) {
+        (void)user;
+        if (c->json)
+                ctl_print_body(c, line);
+        else
+                show_record(c, line);
+        return 0;
+}
+
+static int time_option(Ctl *c, const char *name, const char *text, uint64_t *ns) {
+        if (text && ctl_since(text, ns) < 0)
+                return ctl_fail(c, CTL_USAGE, "%s takes a time (2026-11-21T03:00:00Z) or a duration back from now (10min)", name);
+        return CTL_OK;
+}
+
+static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
+        const char *kinds[16], *since = NULL, *until = NULL, *limit = NULL, *request = NULL;
+        int n_kinds = 0, n;
+        char *none[1];
+        uint8_t id[16];
+        RecordQuery q = {.until_ns = UINT64_MAX};
+        const CtlOption options[] = {{.name = "--kind", .list = kinds, .n_list = &n_kinds, .max_list = 16},
+                {.name = "--writer", .value = &q.writer}, {.name = "--actor", .value = &q.actor}, {.name = "--action", .value = &q.action},
+                {.name = "--resource", .value = &q.resource}, {.name = "--correlation-id", .value = &q.correlation_id},
+                {.name = "--request-id", .value = &request}, {.name = "--since", .value = &since}, {.name = "--until", .value = &until},
+                {.name = "--limit", .value = &limit}, {.name = "-n", .value = &limit}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        for (int i = 0; i < n_kinds && r == CTL_OK; i++) {
+                int k = record_kind_from_string(str_of(kinds[i]));
+                if (k < 0)
+                        r = ctl_fail(c, CTL_USAGE, "there is no kind of record '%s'", kinds[i]);
+                else
+                        q.kinds |= 1u << k;
+        }
+        if (r == CTL_OK)
+                r = time_option(c, "--since", since, &q.since_ns);
+        if (r == CTL_OK)
+                r = time_option(c, "--until", until, &q.until_ns);
+        if (r == CTL_OK && limit && parse_u64(limit, &q.limit) < 0)
+                r = ctl_fail(c, CTL_USAGE, "--limit takes a number");
+        if (r == CTL_OK && request) {
+                if (strlen(request) != 32 || hex_decode(request, 32, id) < 0)
+                        r = ctl_fail(c, CTL_USAGE, "--request-id takes 32 hex digits");
+                q.request_id = id;
+        }
+        if (r != CTL_OK)
+                return r;
+        q.newest = tail;
+        if (tail && !q.limit)
+                q.limit = 20;
+        return records_walk(c, &q, print_line, NULL);
+}
+
+static int ledger_call(Ctl *c, const char *verb) {
+        CtlCall call = {.verb = verb};
+        return ctl_chunk_document(c, "ledger", &call, show_pairs);
+}
+
+int verb_ledger(Ctl *c, int argc, char **argv) {
+        if (argc < 2)
+                return ctl_usage("ledger");
+        const char *sub = argv[1];
+        if (strcmp(sub, "query") == 0 || strcmp(sub, "tail") == 0)
+                return ledger_query(c, argc - 1, argv + 1, sub[0] == 't');
+        if (argc == 2 && (strcmp(sub, "head") == 0 || strcmp(sub, "key") == 0 || strcmp(sub, "checkpoint") == 0))
+                return ledger_call(c, sub);
+        return ctl_usage("ledger");
+}
