@@ -2,11 +2,11 @@
 /* Verbs of the mesh: events, emit, workflows, queues. guardianctl talks to the mesh itself, over a stream that Guardian made. */
 #include "common/clock.h"
 #include "common/gme.h"
+#include "common/json/json-read.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/records.h"
 #include "guardian/ctl/show.h"
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +38,10 @@ int verb_emit(Ctl *c, int argc, char **argv) {
                 return r;
         if (n != 1)
                 return ctl_usage("emit");
-        json_error_t e;
-        json_t *doc = json_loads(payload, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
-        if (!doc)
-                return ctl_fail(c, CTL_USAGE, "--payload is not JSON: line %d, column %d: %s", e.line, e.column, e.text);
+        json_t *doc = NULL;
+        char why[160];
+        if (json_read(str_of(payload), 0, &doc, why, sizeof(why)) < 0)
+                return ctl_fail(c, CTL_USAGE, "--payload is not JSON: %s", why);
         json_decref(doc);
         Client to;
         r = ctl_chunk(c, "mesh", &to);
