@@ -179,12 +179,19 @@ void ledger_core_attach(LedgerCore *core, const char *writer, uint32_t epoch, ui
                 ret->code = "ledger_rollback";
                 return;
         }
-        if ((epoch != 0 && epoch < w->epoch) || (epoch == 0 && w->epoch == UINT32_MAX)) {
+        /* Guardian asks for an epoch above every writer's, because it numbers the instances of all others from there. */
+        uint32_t newest = 0;
+        for (unsigned i = 0; epoch == 0 && i < ELEMENTSOF(core->writers); i++)
+                if (core->writers[i].epoch > newest)
+                        newest = core->writers[i].epoch;
+        if ((epoch != 0 && epoch < w->epoch) || newest == UINT32_MAX) {
                 ret->code = "E.CONFLICT";
                 return;
         }
-        if (epoch == 0 || epoch != w->epoch) {
-                w->epoch = epoch == 0 ? w->epoch + 1 : epoch;
+        if (epoch == 0)
+                epoch = newest + 1;
+        if (epoch != w->epoch) {
+                w->epoch = epoch;
                 w->last_seq = w->durable_seq = 0;
         }
         w->attached = w->fresh = true;
