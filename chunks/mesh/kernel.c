@@ -161,7 +161,8 @@ int kernel_invoke(KernelClient *c, uint64_t req, const WorkflowInvoke *i, const 
                 return -ENOTCONN;
         if (!c->json)
                 return conn_send(c->conn, b, i->payload, -1);
-        r = jsonl_invoke(req, i->handler, i->event, i->payload, &c->out);
+        /* the bit is past what a JSON number holds exactly */
+        r = jsonl_invoke(req & ~MESH_REQ_INVOKE, i->handler, i->event, i->payload, &c->out);
         if (r == 0)
                 client_flush(c);
         else
@@ -241,8 +242,8 @@ static void op_run(KernelClient *c, JsonlOp *op) {
                 op_register(c, op);
                 return;
         case JSONL_RESULT:
-                mesh_invoke_answered(m, &c->stream, op->req, op->ok ? 0 : 1, op->code, op->message,
-                        (Str){op->payload, op->payload ? strlen(op->payload) : 0});
+                mesh_invoke_answered(m, &c->stream, MESH_REQ_INVOKE | op->req, op->ok ? 0 : 1, op->code,
+                        op->message, (Str){op->payload, op->payload ? strlen(op->payload) : 0});
                 return;
         }
 }

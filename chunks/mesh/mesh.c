@@ -6,26 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char VALIDATORS[] = "validators";
-
-/* ---- policies */
-
-int mesh_policies_load(
-        const char *const *dirs, unsigned n, Problems *p, EventTypes *types, WorkflowSet *set) {
-        int r = event_types_load(dirs, n, p, types), w = workflow_set_load(set, dirs, n, p);
-
-        return r < 0 ? r : w;
-}
-
-int mesh_check(const char *const *dirs, unsigned n, Problems *problems) {
-        WorkflowSet set = {0};
-        EventTypes types = {0};
-        int r = mesh_policies_load(dirs, n, problems, &types, &set);
-
-        workflow_set_done(&set);
-        event_types_done(&types);
-        return r;
-}
+static const char VALIDATORS[] = "validators", LEDGER[] = "ledger";
 
 /* ---- what the core asks for */
 
@@ -354,7 +335,8 @@ static int stream_new(Mesh *m, Link *l) {
 
 static void on_link(Chunk *c, Link *l, void *user) {
         (void)c;
-        ledger_client_link(((Mesh *)user)->ledger, l);
+        if (strcmp(l->unit, LEDGER) == 0)
+                ledger_client_link(((Mesh *)user)->ledger, l);
         if (stream_new(user, l) < 0) {
                 log_error("out of memory for a link", LOG_UNIT(l->unit));
                 link_close(l, "out of memory");
@@ -365,8 +347,9 @@ static void on_link_lost(Chunk *c, Link *l, const char *reason, void *user) {
         Mesh *m = user;
         MeshStream *s = TAKE(l->data);
 
+        (void)c;
         log_debug("link lost", LOG_UNIT(l->unit), LOG_STR("reason", reason));
-        if (strcmp(l->unit, "ledger") == 0 && !chunk_link(c, "ledger"))
+        if (strcmp(l->unit, LEDGER) == 0)
                 ledger_client_lost(m->ledger);
         if (s) {
                 mesh_stream_gone(m, s);
@@ -461,7 +444,7 @@ static void on_msg(Chunk *c, Link *l, Msg *msg, void *user) {
                 control_msg(m, msg);
                 return;
         }
-        if (ledger_client_msg(m->ledger, l, msg) || !l->data)
+        if ((strcmp(l->unit, LEDGER) == 0 && ledger_client_msg(m->ledger, l, msg)) || !l->data)
                 return;
         if (msg->type == MSG_CALL)
                 mesh_call(m, l, msg);
