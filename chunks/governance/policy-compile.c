@@ -134,6 +134,12 @@ static int read_actions(const YamlRead *r, const YamlNode *n, void *out) {
 }
 
 /* ---- budgets */
+/* Ids stand in records and messages as keys and between separators. */
+static bool id_valid(const char *id) {
+        return *id &&
+               strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(id);
+}
+
 static int scope_from(Str s) {
         return str_eq(s, "target") ? 1 : str_eq(s, "all") ? 0 : -EINVAL;
 }
@@ -166,12 +172,15 @@ static int read_budget(const YamlRead *r, const YamlNode *n, void *user) {
                 rc = rule_compile(e, &c->schema, r->file, r->problems, &t.b.when);
         if (rc < 0)
                 return rc;
-        bool bad = p->n_budgets == GATE_BUDGETS_MAX || rule_program_uses(t.b.when, "actor.trust");
+        bool bad = p->n_budgets == GATE_BUDGETS_MAX || rule_program_uses(t.b.when, "actor.trust") ||
+                   !id_valid(t.b.id);
         for (unsigned i = 0; i < p->n_budgets; i++)
                 bad |= strcmp(p->budgets[i].id, t.b.id) == 0;
         if (bad) {
                 yaml_problem(r->problems, r->file, n, "bad-value", NULL,
-                        "budget '%s' stands twice, is one too many, or depends on trust", t.b.id);
+                        "budget '%s' stands twice, is one too many, depends on trust, or has a name beyond "
+                        "[A-Za-z0-9_.-]",
+                        t.b.id);
                 rule_program_free(t.b.when);
                 return -EINVAL;
         }
@@ -324,7 +333,7 @@ static int read_rule(const YamlRead *r, const YamlNode *n, void *user) {
         int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
         if (rc < 0)
                 return rc;
-        const char *wrong = contradiction(c, &t);
+        const char *wrong = id_valid(t.r.id) ? contradiction(c, &t) : "an id is made of [A-Za-z0-9_.-]";
         if (wrong) {
                 yaml_problem(r->problems, r->file, n, "contradiction", NULL, "rule '%s': %s", t.r.id, wrong);
                 return -EINVAL;

@@ -82,6 +82,11 @@ static const struct {
                 "rules: []\nbudgets:\n- {id: a, scope: all, limit: 1, window: 1s, when: context.healing}\n"
                 "- {id: a, scope: all, limit: 1, window: 1s, when: context.healing}\n",
                 "bad-value", ""},
+        {"governance.yaml",
+                API "rules: []\nbudgets:\n- {id: 'a|b', scope: all, limit: 1, window: 1s, when: "
+                    "context.healing}\n",
+                "bad-value", ""},
+        {"governance.yaml", API "rules:\n- {id: 'a|b', effect: deny, reason: r}\n", "contradiction", ""},
         {"governance.yaml", "apiVersion: guardian/policy.v2\nrules: []\n", "unknown-value",
                 "guardian/policy.v1"},
         {"governance.yaml", "rules: []\n", "missing-key", ""},
