@@ -179,7 +179,8 @@ void ledger_core_attach(LedgerCore *core, const char *writer, uint32_t epoch, ui
                 ret->code = "ledger_rollback";
                 return;
         }
-        /* Guardian asks for an epoch above every writer's, because it numbers the instances of all others from there. */
+        /* Guardian asks for an epoch above every writer's, because it numbers the instances of all others
+         * from there. */
         uint32_t newest = 0;
         for (unsigned i = 0; epoch == 0 && i < ELEMENTSOF(core->writers); i++)
                 if (core->writers[i].epoch > newest)
