@@ -56,7 +56,8 @@ extern const size_t unit_rows_n;
         X(unvalidated)  /* GuardianValidates=no */                                                           \
         X(held)         /* evidence is not to be taken yet */                                                \
         X(goal_down)                                                                                         \
-        X(goal_restart) X(stop_command)     /* ExecStop given */                                             \
+        X(goal_restart)                                                                                      \
+        X(stop_command)                     /* ExecStop given */                                             \
                 X(reload_command)           /* ExecReload given */                                           \
                 X(main_dead) X(leave_group) /* KillMode=process, going down, and the main process is gone */ \
                 X(mixed) X(post_over)       /* ExecStopPost is done with */                                  \
@@ -68,14 +69,14 @@ UNIT_GUARDS(X)
 
 #define UNIT_ACTIONS(X)                                                                                      \
         X(start)                                                                                             \
-        X(start_now) X(restart_down) X(begin_again) X(next) X(start_failed) X(spawn_failed) X(spawned)       \
-                X(ended) X(ended_early) X(reaped) X(oneshot_done) X(start_timeout) X(startup_probe)          \
-                        X(liveness) X(watchdog) X(validated) X(issues) X(evidence_failed)                    \
-                                X(validate_timeout) X(release) X(stop) X(restart) X(down_instead)            \
-                                        X(up_again) X(healthy) X(unhealthy) X(alive) X(heartbeat)            \
-                                                X(reloaded) X(reload_failed) X(kill_again) X(post_over)      \
-                                                        X(pin_up) X(pin_down) X(unpin) X(pin_backoff)        \
-                                                                X(reset) X(skip) X(unvalidated_end)
+        X(start_now)                                                                                         \
+        X(restart_down) X(begin_again) X(next) X(start_failed) X(spawn_failed) X(spawned) X(ended)           \
+                X(ended_early) X(reaped) X(oneshot_done) X(start_timeout) X(startup_probe) X(liveness)       \
+                        X(watchdog) X(validated) X(issues) X(evidence_failed) X(validate_timeout) X(release) \
+                                X(stop) X(restart) X(down_instead) X(up_again) X(healthy) X(unhealthy)       \
+                                        X(alive) X(heartbeat) X(reloaded) X(reload_failed) X(kill_again)     \
+                                                X(post_over) X(pin_up) X(pin_down) X(unpin) X(pin_backoff)   \
+                                                        X(reset) X(skip) X(unvalidated_end)
 #define X(n) void action_##n(Step *s);
 UNIT_ACTIONS(X)
 #undef X
