@@ -25,11 +25,11 @@ typedef struct Builder {
         bool documents;
 } Builder;
 
-YamlNode *yaml_free(YamlNode *n) {
+YamlNode *yaml_tree_free(YamlNode *n) {
         if (!n)
                 return NULL;
         for (size_t i = 0; i < n->n; i++)
-                yaml_free(n->items[i]);
+                yaml_tree_free(n->items[i]);
         free(n->items);
         free(n->key);
         free(n->text);

@@ -34,7 +34,11 @@ int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret);
 /* Reads and parses a regular file (not a FIFO or device). -errno of open/read (also reported), else as
  * yaml_parse(). */
 int yaml_load(const char *path, Problems *p, YamlNode **ret);
-YamlNode *yaml_free(YamlNode *n); /* NULL is fine; returns NULL */
+YamlNode *yaml_tree_free(YamlNode *n); /* NULL is fine; returns NULL */
+/* Inline, because libyaml has a function of this name inside, which an exported one of ours would replace. */
+static inline YamlNode *yaml_free(YamlNode *n) {
+        return yaml_tree_free(n);
+}
 static inline void yaml_freep(YamlNode **n) {
         yaml_free(*n);
 }
