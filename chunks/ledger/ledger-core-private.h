@@ -17,6 +17,7 @@ enum {
         QUEUE_BYTES = 16 * 1024 * 1024,
         SNAPSHOT_DECISIONS = 64,
 };
+#define NOTE_AFTER_NS       (UINT64_C(20) * 1000 * 1000)
 #define CHECKPOINT_EVERY_NS (UINT64_C(10) * 1000 * 1000 * 1000)
 
 typedef struct Kept {
@@ -96,7 +97,7 @@ struct LedgerCore {
         uint64_t dirty;            /* records since the last checkpoint */
         uint64_t checkpoint_at_ns; /* boot time of the last one */
         uint64_t unnoted;          /* records since the note file */
-        uint64_t noted_at_ns;
+        uint64_t note_at_ns;       /* boot time at which the note file is due */
         bool note_due, checkpoint_asked, final_done;
         char note[NOTE_MAX], note_next[NOTE_MAX];
 

@@ -198,11 +198,11 @@ static LedgerJob *note_job(LedgerCore *core) {
         return &core->job;
 }
 
+/* A little after the checkpoint, so that a chain of decision, intent and action pays for one file and not for
+ * three. */
 static bool note_wanted(const LedgerCore *core, LedgerNow now) {
-        if (!core->note_due || !core->note[0])
-                return false;
-        return list_empty(&core->queue) || core->unnoted >= GROUP_RECORDS ||
-               now.boot_ns >= core->noted_at_ns + CHECKPOINT_EVERY_NS;
+        return core->note_due && core->note[0] &&
+               (core->unnoted >= GROUP_RECORDS || now.boot_ns >= core->note_at_ns);
 }
 
 /* The last thing of an orderly end: a note over everything, its checkpoint record included. */
@@ -258,10 +258,9 @@ int ledger_job_run(const LedgerStorage *storage, const LedgerJob *job) {
         return r;
 }
 
-static void note_done(LedgerCore *core, LedgerNow now) {
+static void note_done(LedgerCore *core) {
         core->note_due = false;
         core->unnoted = 0;
-        core->noted_at_ns = now.boot_ns;
         if (core->state == LEDGER_STOPPING && core->final_done && list_empty(&core->queue))
                 core->state = LEDGER_STOPPED;
 }
@@ -274,6 +273,8 @@ static void group_done(LedgerCore *core, LedgerNow now) {
         if (checkpoint) {
                 memcpy(core->note, core->note_next, NOTE_MAX);
                 core->checkpoint_at_ns = now.boot_ns;
+                if (!core->note_due)
+                        core->note_at_ns = now.boot_ns + NOTE_AFTER_NS;
                 core->note_due = true;
         }
         while (!list_empty(&core->flight)) {
@@ -303,7 +304,7 @@ void ledger_core_job_done(LedgerCore *core, LedgerJob *job, int error, LedgerNow
         if (error < 0)
                 fail(core);
         else if (job->type == LEDGER_JOB_NOTE)
-                note_done(core, now);
+                note_done(core);
         else
                 group_done(core, now);
 }
@@ -341,6 +342,8 @@ uint64_t ledger_core_deadline(const LedgerCore *core) {
                 return at;
         if (core->dirty > 0)
                 at = core->checkpoint_at_ns + CHECKPOINT_EVERY_NS;
+        if (core->note_due && core->note_at_ns < at)
+                at = core->note_at_ns;
         if (core->spare_error < 0 && !core->spare_out && core->spare_retry_ns < at)
                 at = core->spare_retry_ns;
         return at;

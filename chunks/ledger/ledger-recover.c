@@ -391,7 +391,7 @@ int ledger_core_open(const LogSource *src, const LedgerStorage *storage, const L
         core->config = *config;
         core->ops = *ops;
         core->job.data = BUF_INIT(GROUP_BYTES + 4 * RECORD_MAX);
-        core->checkpoint_at_ns = core->noted_at_ns = now.boot_ns;
+        core->checkpoint_at_ns = now.boot_ns;
         list_init(&core->queue);
         list_init(&core->flight);
         int r = core_recover(core, src, report);

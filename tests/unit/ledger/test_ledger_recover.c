@@ -214,6 +214,10 @@ START_TEST(damage_is_not_a_torn_tail) {
         ck_assert_int_eq(rig_open(rig), 0);
         attach_all();
         rig_governed(rig, 1);
+        ck_assert_uint_ne(ledger_core_deadline(rig->core), UINT64_MAX);
+        rig->now.boot_ns = ledger_core_deadline(rig->core); /* the note file is due */
+        rig_run(rig);
+        ck_assert(rig->disk.note[0]);
         rig_close(rig);
         end = tail_of(s);
         s->seen[end - 200] ^= 1;
