@@ -256,6 +256,8 @@ static void on_msg(Conn *c, Msg *msg, void *user) {
                         validated_msg(u, msg);
                 else if (u->index == m->governance && (msg->type == MSG_POLICY_STATE || msg->type == MSG_APPROVAL_PENDING))
                         enforce_gate_msg(m->enforce, msg, manager_now());
+                else if (msg->type == MSG_UNITS) /* a question, like a query to the ledger */
+                        govern_unit_msg(u, msg);
                 else
                         misbehaved(u, "a message before it was validated");
         }

@@ -125,6 +125,12 @@ int links_mesh_socket(ManagedUnit *u, uid_t uid, char *path, size_t cap) {
 
 void links_chunk_up(ManagedUnit *u) {
         Manager *m = u->m;
+        /* what a unit may say stands before the link on which it will say it */
+        if (u->index == m->mesh)
+                for (uint32_t i = 0; i < m->n_units; i++)
+                        send_binding(u, &m->units[i]);
+        else if (m->mesh != PLAN_NONE && open_peer(&m->units[m->mesh]))
+                send_binding(&m->units[m->mesh], u);
         for (uint32_t i = 0; i < m->n_units; i++) {
                 ManagedUnit *other = &m->units[i];
                 if (other == u || other->config->type != SERVICE_CHUNK || !linked(u, other) || !open_peer(other))
@@ -154,13 +160,11 @@ void links_chunk_validated(ManagedUnit *u) {
         ManagedUnit *mesh = m->mesh != PLAN_NONE ? &m->units[m->mesh] : NULL;
         if (u == mesh) {
                 for (uint32_t i = 0; i < m->n_units; i++) {
-                        send_binding(mesh, &m->units[i]);
                         send_handlers(mesh, &m->units[i]);
                         send_listener(mesh, &m->units[i]);
                 }
                 lifecycle_flush(m);
         } else if (mesh && chunk_part_ready(m, m->mesh)) {
-                send_binding(mesh, u);
                 send_handlers(mesh, u);
         }
 }

@@ -331,6 +331,8 @@ int chunk_main(int argc, char **argv, const ChunkOps *ops, void *user) {
                 return 0;
         }
         if (argc > 1 && strcmp(argv[1], "--check") == 0) {
+                if (!policy_checker) /* a chunk without policies has nothing to refuse */
+                        return 0;
                 int r = check_policies(argv + 2, argc - 2);
 
                 if (r != EXIT_USAGE)

@@ -128,6 +128,8 @@ static void pump_queries(LedgerClient *lc) {
 /* ---- the link */
 
 void ledger_client_link(LedgerClient *lc, Link *l) {
+        if (strcmp(l->unit, "ledger") != 0 || strcmp(l->kind, "chunk") != 0)
+                return;
         lc->link = l;
         lc->attached = false;
         LIST_FOREACH (it, &lc->pending)
