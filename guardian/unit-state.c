@@ -173,72 +173,59 @@ static void enter_settle(Step *s) {
         s->m->pending = true;
 }
 
-static void enter(Step *s, UnitPhase from) {
-        UnitMachine *m = s->m;
-        switch (m->phase) {
-        case PHASE_SPAWN:
-                enter_spawn(s, from);
-                break;
-        case PHASE_PROBE_STARTUP:
-                enter_probe_startup(s);
-                break;
-        case PHASE_PROBE_READY:
-                enter_probe_ready(s);
-                break;
-        case PHASE_POST:
-                if (m->config->exec[EXEC_START_POST].n > 0)
-                        resume_start_timeout(s);
-                enter_list(s);
-                break;
-        case PHASE_PRE:
-                enter_list(s);
-                break;
-        case PHASE_HOLD:
-                enter_hold(s);
-                break;
-        case PHASE_EVIDENCE:
-                enter_evidence(s);
-                break;
-        case PHASE_RELOAD:
-                step_arm(s, TIMER_PHASE, later(s->now, m->config->timeout_start_us));
-                enter_list(s);
-                break;
-        case PHASE_STOP_CMD:
-        case PHASE_STOP_POST:
-                if (m->phase == PHASE_STOP_CMD)
-                        leave_service(s);
-                step_arm(s, TIMER_PHASE, later(s->now, m->config->timeout_stop_us));
-                enter_list(s);
-                break;
-        case PHASE_STOP_TERM:
-                enter_stop_term(s);
-                break;
-        case PHASE_STOP_KILL:
-                enter_stop_kill(s);
-                break;
-        case PHASE_SETTLE:
-                enter_settle(s);
-                break;
-        case PHASE_BACKOFF:
-                step_arm(s, TIMER_PHASE, m->resume_us);
-                break;
-        case PHASE_ACTIVE_EXITED:
-                leave_service(s);
-                step_arm(s, TIMER_PHASE, 0);
-                break;
-        case PHASE_DOWN:
-        case PHASE_RUNNING:
-        case PHASE_EXITED:
-        case PHASE_FAILED:
-        case PHASE_QUARANTINED:
-                step_arm(s, TIMER_PHASE, 0);
-                break;
-        case PHASE_ONESHOT:
-        case PHASE_WAIT_READY:
-        case _PHASE_MAX:
-                break;
-        }
+static void enter_post(Step *s) {
+        if (s->m->config->exec[EXEC_START_POST].n > 0)
+                resume_start_timeout(s);
+        enter_list(s);
 }
+
+static void enter_reload(Step *s) {
+        step_arm(s, TIMER_PHASE, later(s->now, s->m->config->timeout_start_us));
+        enter_list(s);
+}
+
+static void enter_stop_list(Step *s) {
+        if (s->m->phase == PHASE_STOP_CMD)
+                leave_service(s);
+        step_arm(s, TIMER_PHASE, later(s->now, s->m->config->timeout_stop_us));
+        enter_list(s);
+}
+
+static void enter_backoff(Step *s) {
+        step_arm(s, TIMER_PHASE, s->m->resume_us);
+}
+
+static void enter_active_exited(Step *s) {
+        leave_service(s);
+        step_arm(s, TIMER_PHASE, 0);
+}
+
+static void enter_quiet(Step *s) {
+        step_arm(s, TIMER_PHASE, 0);
+}
+
+/* Phases without an entry (ONESHOT, WAIT_READY) go on under the start timeout. */
+static const Action entries[_PHASE_MAX] = {
+        [PHASE_DOWN] = enter_quiet,
+        [PHASE_PRE] = enter_list,
+        [PHASE_PROBE_STARTUP] = enter_probe_startup,
+        [PHASE_PROBE_READY] = enter_probe_ready,
+        [PHASE_POST] = enter_post,
+        [PHASE_HOLD] = enter_hold,
+        [PHASE_EVIDENCE] = enter_evidence,
+        [PHASE_RUNNING] = enter_quiet,
+        [PHASE_RELOAD] = enter_reload,
+        [PHASE_ACTIVE_EXITED] = enter_active_exited,
+        [PHASE_STOP_CMD] = enter_stop_list,
+        [PHASE_STOP_TERM] = enter_stop_term,
+        [PHASE_STOP_KILL] = enter_stop_kill,
+        [PHASE_STOP_POST] = enter_stop_list,
+        [PHASE_SETTLE] = enter_settle,
+        [PHASE_BACKOFF] = enter_backoff,
+        [PHASE_EXITED] = enter_quiet,
+        [PHASE_FAILED] = enter_quiet,
+        [PHASE_QUARANTINED] = enter_quiet,
+};
 
 /* ---- the step */
 
@@ -253,7 +240,10 @@ static void set_phase(Step *s, UnitPhase to) {
                 m->since_us = s->now;
                 step_emit(s, (UnitCommand){.type = CMD_STATE, .from = was, .to = is});
         }
-        enter(s, from);
+        if (to == PHASE_SPAWN)
+                enter_spawn(s, from);
+        else if (entries[to])
+                entries[to](s);
 }
 
 static const Row *find_row(const Step *s) {
