@@ -142,7 +142,9 @@ static void carry_out(Manager *m, const BootOrder *o) {
                 unit_feed(u, (UnitEvent){.type = EV_SKIP}, 0);
                 break;
         case BOOT_ORDER_STOP:
-                unit_feed(u, (UnitEvent){.type = EV_STOP}, 0);
+                unit_feed(u, (UnitEvent){.type = EV_STOP, .force = true}, 0); /* a pin holds back people, not the end */
+                if (unit_is_down(&u->machine))
+                        boot_unit_state(&m->boot, u->index, unit_machine_state(&u->machine), true, clock_boot_us());
                 break;
         case BOOT_ORDER_STAGE:
                 log_debug("stage begins", LOG_U64("priority_milli", m->plan->stages[o->unit].priority_milli));

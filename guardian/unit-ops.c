@@ -37,10 +37,10 @@ Incarnation unit_incarnation(const ManagedUnit *u) {
 
 /* ---- emptying the group */
 
-static void empty_group(ManagedUnit *u) {
+static void empty_group(ManagedUnit *u, int sig) {
         u->emptying = true;
         if (u->group_ready) {
-                group_signal(&u->group, SIGKILL, 0);
+                group_signal(&u->group, sig, 0);
                 if (!group_empty(&u->group))
                         return; /* unit_check_emptying() sees the end of the last one */
         }
@@ -245,7 +245,7 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
                 signal_group(u, c->sig);
                 break;
         case CMD_EMPTY_GROUP:
-                empty_group(u);
+                empty_group(u, c->sig);
                 break;
         case CMD_ARM:
                 timer_heap_set(&m->heap, &u->timers[c->timer], c->at_us,
