@@ -199,6 +199,8 @@ static int text_compile(Template *t, const TextSource *s, Str text) {
         size_t at = 0;
 
         t->kind = TEMPLATE_TEXT;
+        if (!text.p)
+                return 0;
         if (text.n > TEMPLATE_TEXT_MAX)
                 return text_problem(s, 0, "too-long", NULL, "a template is at most 16 KiB");
         while (at < text.n) {
