@@ -332,10 +332,10 @@ const char *ledger_core_append(
         if (!why)
                 why = &text;
         *why = "";
+        if (core->state == LEDGER_FAILED)
+                return refuse("ledger_failed", "the ledger has failed", why);
         if (core->state != LEDGER_READY)
-                return refuse("ledger_failed",
-                        core->state == LEDGER_FAILED ? "the ledger has failed" : "the ledger is stopping",
-                        why);
+                return refuse("E.UNAVAILABLE", "the ledger is stopping", why);
         int id = writer_id(r->meta[META_WRITER]);
         if (id < 0 || id == W_LEDGER)
                 return refuse("E.FORBIDDEN", "this unit writes no records", why);

@@ -127,7 +127,9 @@ bool ledger_core_open_intent(const LedgerCore *core, size_t at, const LedgerInte
  * r: kind, meta (META_WRITER: who the pipe says it is), epoch, seq, ids, ref, bits, body; the core fills the
  * rest. Returns NULL: it waits, ops->ack will say; "ok": known already, *ack is filled (a repeated append);
  * else the refusal: E.VALIDATION, E.FORBIDDEN, E.CONFLICT (gap, old epoch, not attached), intent_refused,
- * ledger_failed, ledger_full, E.RATE_LIMIT, busy. *why (may be NULL) is a static text. Views of r are copied.
+ * ledger_failed, ledger_full, E.RATE_LIMIT, busy; E.UNAVAILABLE while stopping: the next
+ * instance will take it under the same number, so the writer should hear nothing. *why (may be NULL) is a
+ * static text. Views of r are copied.
  */
 const char *ledger_core_append(
         LedgerCore *core, const Record *r, uint64_t waiter, LedgerNow now, LedgerAck *ack, const char **why);

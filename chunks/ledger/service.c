@@ -223,8 +223,8 @@ static void on_append(LedgerService *s, Peer *p, const Msg *m, LedgerNow now) {
         r.meta[META_CORRELATION_ID] = msg_str(m, TAG_CORRELATION_ID);
         r.meta[META_RESULT] = msg_str(m, TAG_RESULT);
         const char *code = ledger_core_append(s->core, &r, p->p.id, now, &ack, &why);
-        if (!code)
-                return;
+        if (!code || strcmp(code, "E.UNAVAILABLE") == 0)
+                return; /* it waits; or it is sent again to the next instance */
         if (strcmp(code, "ok") == 0)
                 send_ack(s, p->p.id, &ack);
         else

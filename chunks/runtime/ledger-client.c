@@ -170,8 +170,10 @@ static void refuse_all(LedgerClient *lc, const char *code) {
 
 static void on_attached(LedgerClient *lc, const Msg *m) {
         Str code = msg_str(m, TAG_CODE);
-        if (str_eq(code, "not_validated"))
-                return; /* a second ATTACHED comes when Guardian has validated us */
+        /* A second ATTACHED comes when Guardian has validated us; a ledger that is stopping is followed by
+         * another. */
+        if (str_eq(code, "not_validated") || str_eq(code, "E.UNAVAILABLE"))
+                return;
         if (str_eq(code, "ok")) {
                 lc->epoch = (uint32_t)msg_u64(m, TAG_EPOCH, 0);
                 lc->attached = true;

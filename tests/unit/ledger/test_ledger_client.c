@@ -187,6 +187,8 @@ END_TEST
 START_TEST(rollback_refuses) {
         ck_assert_int_eq(append(1, "{}"), 0);
         ledger_client_link(lc, &link_a);
+        attached(&link_a, "E.UNAVAILABLE", 0); /* stopping: its successor is asked */
+        ck_assert(n_acks == 0 && ledger_client_pending(lc) == 1);
         attached(&link_a, "ledger_rollback", 0);
         ck_assert(n_acks == 1 && strcmp(acks[0].code, "ledger_rollback") == 0);
         ck_assert_int_eq(append(2, "{}"), -EUCLEAN);

@@ -218,6 +218,24 @@ START_TEST(failure_refuses_everybody) {
 }
 END_TEST
 
+/* An orderly end keeps what was taken and takes nothing more; nobody is told of a failure. */
+START_TEST(stopping_takes_nothing) {
+        ck_assert_ptr_null(rig_put(rig, (Put){"mesh", RECORD_EVENT, 0, RECORD_NO_REF}, NULL, NULL));
+        ledger_core_stop(rig->core);
+        refused((Put){"mesh", RECORD_EVENT, 0, RECORD_NO_REF}, "E.UNAVAILABLE");
+        LedgerAttached at;
+        ledger_core_attach(rig->core, "mesh", 0, 0, NULL, &at);
+        ck_assert_str_eq(at.code, "E.UNAVAILABLE");
+        rig_run(rig);
+        ck_assert_int_eq(ledger_core_state(rig->core), LEDGER_STOPPED);
+        ck_assert_uint_eq(rig->n_acks, 1);
+        ck_assert_str_eq(rig->acks[0].code, "ok");
+        LedgerHead h;
+        ledger_core_head(rig->core, &h);
+        ck_assert_uint_eq(h.signed_size, h.size);
+}
+END_TEST
+
 static Suite *suite(void) {
         Suite *s = suite_create("ledger-core");
         TCase *t = tcase_create("core");
@@ -231,6 +249,7 @@ static Suite *suite(void) {
         tcase_add_test(t, rollback_is_told);
         tcase_add_test(t, mode_and_pause_are_remembered);
         tcase_add_test(t, failure_refuses_everybody);
+        tcase_add_test(t, stopping_takes_nothing);
         suite_add_tcase(s, t);
         return s;
 }
