@@ -15,7 +15,7 @@ typedef struct Sent {
 } Sent;
 static Sent sent[SENT];
 static size_t n_sent, room;
-static Link link_a, link_b;
+static Link link_a = {.unit = "ledger", .kind = "chunk"}, link_b = {.unit = "ledger", .kind = "chunk"};
 static LedgerClient *lc;
 static struct {
         uint64_t token, index;
@@ -133,7 +133,9 @@ static void teardown(void) {
 }
 
 START_TEST(waits_and_sends_again) {
+        Link other = {.unit = "mesh", .kind = "chunk"};
         ck_assert_int_eq(append(10, "{\"n\":1}"), 0);
+        ledger_client_link(lc, &other);
         ck_assert_uint_eq(n_sent, 0);
         ledger_client_link(lc, &link_a);
         ck_assert_uint_eq(n_sent, 1);
