@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/validators/validate.h"
 #include "common/cleanup.h"
+#include "common/yaml/yaml-tree.h"
 #include <check.h>
 #include <errno.h>
 #include <string.h>
@@ -146,6 +147,57 @@ START_TEST(events_meet_the_constitution) {
 }
 END_TEST
 
+/* ---- the shipped YAML fits its own schema, by our compiler */
+
+static json_t *yaml_json(const YamlNode *n) {
+        json_t *j;
+        double d;
+        char *end;
+
+        if (n->kind == YAML_KIND_SCALAR) {
+                if (!n->quoted && yaml_is_null(n))
+                        return json_pack("n");
+                if (!n->quoted && (strcmp(n->text, "true") == 0 || strcmp(n->text, "false") == 0))
+                        return json_boolean(n->text[0] == 't');
+                d = strtod(n->text, &end);
+                return !n->quoted && *n->text && !*end ? json_real(d) : json_string(n->text);
+        }
+        j = n->kind == YAML_KIND_MAP ? json_object() : json_array();
+        for (size_t i = 0; i < n->n; i++)
+                ck_assert_int_eq(n->kind == YAML_KIND_MAP
+                                         ? json_object_set_new(j, n->items[i]->key, yaml_json(n->items[i]))
+                                         : json_array_append_new(j, yaml_json(n->items[i])),
+                        0);
+        return j;
+}
+
+static const char *const FILES[][2] = {{"events.yaml", "events.schema.json"},
+        {"validation.yaml", "validation.schema.json"},
+        {"workflows/trigger_mesh_workflows.yaml", "workflows.schema.json"}};
+
+START_TEST(shipped_files_fit_their_schemas) {
+        SchemaIssue issues[SCHEMA_ISSUES_MAX];
+        auto_yaml YamlNode *root = NULL;
+        auto_json json_t *doc = NULL;
+        JsonSchema *schema = NULL;
+        Problems p = {0};
+        char path[512], text[1024];
+
+        snprintf(path, sizeof(path), "%s/schemas/%s", POLICIES_DIR, FILES[_i][1]);
+        if (json_schema_load(path, &p, &schema) < 0)
+                ck_abort_msg("%s", problem_format(&p.items[0], text, sizeof(text)));
+        snprintf(path, sizeof(path), "%s/%s", POLICIES_DIR, FILES[_i][0]);
+        ck_assert_int_eq(yaml_load(path, &p, &root), 0);
+        doc = yaml_json(root);
+        if (json_schema_check(schema, doc, issues, SCHEMA_ISSUES_MAX) > 0)
+                ck_abort_msg("%s: %s %s", path, issues[0].path, issues[0].message);
+        json_object_set_new(doc, "surplus", json_integer(1));
+        ck_assert_uint_eq(json_schema_check(schema, doc, issues, SCHEMA_ISSUES_MAX), 1);
+        json_schema_free(schema);
+        problems_done(&p);
+}
+END_TEST
+
 START_TEST(self_test_passes) {
         char why[200] = "";
 
@@ -163,6 +215,7 @@ int main(void) {
         tcase_add_loop_test(t, what_would_not_be_checked_does_not_load, 0, ELEMENTSOF(BAD));
         tcase_add_test(t, a_schema_that_eats_itself_ends);
         tcase_add_loop_test(t, events_meet_the_constitution, 0, ELEMENTSOF(EVENTS));
+        tcase_add_loop_test(t, shipped_files_fit_their_schemas, 0, ELEMENTSOF(FILES));
         tcase_add_test(t, self_test_passes);
         suite_add_tcase(s, t);
         r = srunner_create(s);
