@@ -146,16 +146,6 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
         Manager *m = user;
         log_notice("act", LOG_STR("action", r->action), LOG_UNIT(r->target[0] ? r->target : "guardian"), LOG_STR("actor", r->actor),
                 LOG_STR("ungated", ungated ? "yes" : "no"));
-        if (strcmp(r->action, "shutdown") == 0) {
-                uint64_t code = 0;
-                for (unsigned i = 0; i < r->n_args; i++)
-                        if (strncmp(r->args[i], "exit_code=", 10) == 0 && parse_u64(r->args[i] + 10, &code) < 0)
-                                code = 0;
-                enforce_act_result(m->enforce, r->request_id, OUTCOME_OK, "", manager_now());
-                m->shutdown_asked = true; /* the core must not be called back from here */
-                m->shutdown_status = (int)(code & 255);
-                return;
-        }
         if (strcmp(r->action, "escalate_to_human") == 0) {
                 log_warning("a person is needed", LOG_UNIT(r->target), LOG_STR("actor", r->actor));
                 enforce_act_result(m->enforce, r->request_id, OUTCOME_OK, "logged and on record", manager_now());

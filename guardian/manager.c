@@ -188,7 +188,7 @@ void manager_pump(Manager *m) {
         m->pumping = false;
         if (m->shutdown_asked) {
                 m->shutdown_asked = false;
-                manager_stop(m, m->shutdown_status, "shutdown was asked for");
+                manager_stop(m, m->shutdown_status, m->shutdown_why);
                 return;
         }
         govern_wait_check(m);

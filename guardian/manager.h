@@ -148,8 +148,9 @@ struct Manager {
         uint64_t unit_soft_nofile;
 
         bool stopping, stopped;
-        bool shutdown_asked; /* by an act: carried out at the end of this turn */
+        bool shutdown_asked; /* by a person: carried out at the end of this turn, after the answer */
         int shutdown_status;
+        char shutdown_why[256];
         unsigned stop_signals;
         int exit_status;
         bool exit_status_set;

@@ -156,6 +156,27 @@ static void verb_resume(const Call *c) {
         code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
 }
 
+/* A bootstrap exemption: it waits for neither gate nor ledger; the boot record says who and why. */
+static void verb_shutdown(const Call *c) {
+        char text[32];
+        uint64_t status = 0;
+        str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "exit_code"));
+        if (c->peer->kind != PEER_PERSON) {
+                verb_refuse(c, CODE_DENIED_BY_ROLE, "a unit does not stop Guardian");
+                return;
+        }
+        if (text[0] && (parse_u64(text, &status) < 0 || status > 255)) {
+                verb_refuse(c, CODE_INVALID, "exit_code is 0 to 255");
+                return;
+        }
+        Str reason = msg_str(c->msg, TAG_REASON);
+        snprintf(c->m->shutdown_why, sizeof(c->m->shutdown_why), "shutdown by %s%s%.*s", c->peer->actor, reason.n ? ": " : "",
+                (int)(reason.n < 180 ? reason.n : 180), reason.p ? reason.p : "");
+        c->m->shutdown_asked = true;
+        c->m->shutdown_status = (int)status;
+        code_result(c, CODE_OK);
+}
+
 static void verb_break_glass(const Call *c) {
         char text[32];
         uint64_t ttl = 0;
@@ -260,7 +281,7 @@ static const Verb verbs[] = {
         {"pin", ROLE_NOBODY, verb_unit_act},
         {"unpin", ROLE_NOBODY, verb_unit_act},
         {"reset", ROLE_NOBODY, verb_unit_act},
-        {"shutdown", ROLE_NOBODY, verb_global_act},
+        {"shutdown", ROLE_ADMIN, verb_shutdown},
         {"mode", ROLE_OBSERVER, verb_mode},
         {"lockdown", ROLE_NOBODY, verb_global_act},
         {"approve", ROLE_NOBODY, verb_vote},
