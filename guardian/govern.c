@@ -164,6 +164,10 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
         act_unit(u, r);
 }
 
+void govern_unit_refused(ManagedUnit *u, const char *why) {
+        act_result(u, OUTCOME_FAILED, why);
+}
+
 /* Called after every event of the unit: has its act come out? */
 void govern_unit_settled(ManagedUnit *u) {
         if (!u->act.open)

@@ -78,7 +78,7 @@ void lifecycle_flush(Manager *m) {
 
 /* ---- what a unit's event says: keys in byte order, the canonical form */
 
-static void unit_body(const ManagedUnit *u, UnitState from, Buf *out) {
+static void unit_body(const ManagedUnit *u, UnitState from, UnitState now, Buf *out) {
         const UnitMachine *um = &u->machine;
         JsonWriter w;
         json_init(&w, out, true);
@@ -104,7 +104,7 @@ static void unit_body(const ManagedUnit *u, UnitState from, Buf *out) {
         else
                 json_kv_null(&w, "signal");
         json_kv_u64(&w, "start_time", u->pid ? u->start_time : 0);
-        json_kv_str(&w, "state", unit_state_to_string((int)unit_machine_state(um)));
+        json_kv_str(&w, "state", unit_state_to_string((int)now));
         json_kv_str(&w, "unit", u->config->name);
         json_kv_str(&w, "verdict", unit_verdict_to_string((int)um->verdict));
         json_object_end(&w);
@@ -127,10 +127,9 @@ static bool lasting(UnitState s) {
         return s == UNIT_RUNNING || s == UNIT_FAILED || s == UNIT_QUARANTINED || s == UNIT_INACTIVE || s == UNIT_EXITED;
 }
 
-void lifecycle_state(ManagedUnit *u, UnitState from) {
+void lifecycle_state(ManagedUnit *u, UnitState from, UnitState now) {
         Buf b = BUF_INIT(BODY_MAX);
-        UnitState now = unit_machine_state(&u->machine);
-        unit_body(u, from, &b);
+        unit_body(u, from, now, &b);
         Str body = {(char *)b.data, b.len};
         if (b.len && from != now && lasting(now))
                 record(u->m, RECORD_UNIT, "state", u->config->name, unit_state_to_string((int)now), body);
@@ -162,7 +161,7 @@ static void essential_end(ManagedUnit *u) {
 void lifecycle_end(ManagedUnit *u) {
         const UnitMachine *um = &u->machine;
         Buf b = BUF_INIT(BODY_MAX);
-        unit_body(u, unit_machine_state(um), &b);
+        unit_body(u, unit_machine_state(um), unit_machine_state(um), &b);
         if (b.len) {
                 Str body = {(char *)b.data, b.len};
                 record(u->m, RECORD_UNIT, "ended", u->config->name, restart_reason_to_string((int)um->last_exit.reason), body);

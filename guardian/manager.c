@@ -60,7 +60,10 @@ static void step_one(Manager *m, const UnitQueueItem *item) {
                         LOG_STR("state", unit_phase_to_string(u->machine.phase)));
         for (unsigned i = 0; i < out.n; i++)
                 unit_command(u, &out.items[i]);
-        govern_unit_settled(u);
+        if (r == UNIT_STEP_PINNED || r == UNIT_STEP_REFUSED)
+                govern_unit_refused(u, r == UNIT_STEP_PINNED ? "the unit is pinned" : "not in this state; reset clears a quarantine");
+        else
+                govern_unit_settled(u);
 }
 
 static void last_output(ManagedUnit *u, char *out, size_t cap) {

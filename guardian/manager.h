@@ -208,7 +208,7 @@ int links_connect_person(Manager *m, const char *unit, const Peer *peer, int *fd
 int links_mesh_socket(ManagedUnit *u, uid_t uid, char *path, size_t cap); /* RUNTIME/mesh/UNIT.sock, made once */
 
 /* ---- lifecycle.c */
-void lifecycle_state(ManagedUnit *u, UnitState from);
+void lifecycle_state(ManagedUnit *u, UnitState from, UnitState to);
 void lifecycle_end(ManagedUnit *u);
 void lifecycle_boot(Manager *m, const char *what, const char *detail);
 void lifecycle_publish(Manager *m, const char *type, const char *resource, const char *correlation_id, Str payload);
@@ -218,6 +218,7 @@ void lifecycle_flush(Manager *m); /* the mesh is there */
 int govern_init(Manager *m);
 void govern_turn(Manager *m);          /* after every event into enforce: its deadline */
 void govern_unit_settled(ManagedUnit *u); /* its act may have come out */
+void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took no such event now */
 Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req);
 void govern_client_gone(Manager *m, uint64_t client);
 void govern_no_block(Manager *m, uint64_t waiter); /* answers a waiter that is still there and forgets it */

@@ -203,14 +203,14 @@ static void start_probe(ManagedUnit *u, ProbeKind k) {
 
 /* ---- reports */
 
-static void on_state(ManagedUnit *u, UnitState from) {
+static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
         u->since_ns = clock_wall_ns();
         if (unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
                 proc_rss(u->pid, &u->rss_ready) < 0)
                 u->rss_ready = 0;
         boot_unit_state(&u->m->boot, u->index, unit_machine_state(&u->machine), unit_is_down(&u->machine),
                 clock_boot_us());
-        lifecycle_state(u, from);
+        lifecycle_state(u, from, to);
 }
 
 static void on_verdict(ManagedUnit *u) {
@@ -271,12 +271,12 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
                 on_verdict(u);
                 break;
         case CMD_STATE:
-                on_state(u, c->from);
+                on_state(u, c->from, c->to);
                 break;
         case CMD_HEALTH:
                 log_info("health", LOG_UNIT(u->config->name),
                         LOG_STR("health", health_to_string((int)u->machine.health)));
-                lifecycle_state(u, unit_machine_state(&u->machine));
+                lifecycle_state(u, unit_machine_state(&u->machine), unit_machine_state(&u->machine));
                 break;
         case CMD_END:
                 chunk_peer_free(u);
