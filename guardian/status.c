@@ -340,3 +340,16 @@ int status_metrics(const Call *c, Buf *out) {
         json_object_end(&w);
         return json_finish(&w);
 }
+
+int status_version(const Call *c, Buf *out) {
+        JsonWriter w;
+        json_init(&w, out, false);
+        json_object_begin(&w);
+        json_kv_str(&w, "version", GUARDIAN_VERSION);
+        json_kv_u64(&w, "pid", (uint64_t)getpid());
+        /* guardianctl reads the ledger's files there; a relative path would mean another place to it */
+        json_key(&w, "state_dir");
+        json_cstr(&w, c->m->state_dir[0] && c->m->opt->state_dir[0] == '/' ? c->m->opt->state_dir : NULL);
+        json_object_end(&w);
+        return json_finish(&w);
+}

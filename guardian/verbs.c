@@ -250,8 +250,7 @@ static void verb_why(const Call *c) {
         verb_document(c, status_why);
 }
 static void verb_version(const Call *c) {
-        static const char text[] = "{\"version\":\"" GUARDIAN_VERSION "\"}";
-        verb_result(c, 0, "ok", NULL, STR_LIT(text));
+        verb_document(c, status_version);
 }
 static void verb_bootstrap(const Call *c) {
         verb_document(c, status_bootstrap);

@@ -27,6 +27,7 @@ int status_approvals(const Call *c, Buf *out);
 int status_graph(const Call *c, Buf *out);
 int status_why(const Call *c, Buf *out);
 int status_bootstrap(const Call *c, Buf *out);
+int status_version(const Call *c, Buf *out);
 int status_metrics(const Call *c, Buf *out);
 
 /* ---- logs (verb-logs.c) */

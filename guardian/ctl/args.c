@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int ctl_options(int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands) {
+int ctl_options(
+        int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands) {
         bool raw = false;
         *n_operands = 0;
         for (int i = 1; i < argc; i++) {

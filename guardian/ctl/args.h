@@ -4,12 +4,14 @@
 #include "guardian/ctl/ctl.h"
 
 typedef struct CtlOption {
-        const char *name;   /* "--reason" */
+        const char *name; /* "--reason" */
         bool *flag;
         const char **value;
-        const char **list;  /* repeated */
+        const char **list; /* repeated */
         int *n_list, max_list;
 } CtlOption;
 
-/* Splits argv[1..] into options and operands. CTL_OK, or CTL_USAGE after saying what is wrong. "--" ends the options. */
-int ctl_options(int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands);
+/* Splits argv[1..] into options and operands. CTL_OK, or CTL_USAGE after saying what is wrong. "--" ends the
+ * options. */
+int ctl_options(
+        int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands);

@@ -17,18 +17,21 @@ int ctl_fail(const Ctl *c, int status, const char *fmt, ...) {
         return status;
 }
 
-int ctl_open(Ctl *c, uint64_t timeout_us) {
+bool ctl_try_open(Ctl *c, uint64_t timeout_us) {
         if (c->timeout_set)
                 timeout_us = c->timeout_us;
-        if (c->open) {
-                c->guardian.deadline_us = timeout_us == UINT64_MAX ? UINT64_MAX : clock_boot_us() + timeout_us;
+        if (!c->open)
+                c->open = client_open(&c->guardian, c->runtime, timeout_us) == 0;
+        else
+                c->guardian.deadline_us =
+                        timeout_us == UINT64_MAX ? UINT64_MAX : clock_boot_us() + timeout_us;
+        return c->open;
+}
+
+int ctl_open(Ctl *c, uint64_t timeout_us) {
+        if (ctl_try_open(c, timeout_us))
                 return CTL_OK;
-        }
-        int r = client_open(&c->guardian, c->runtime, timeout_us);
-        if (r < 0)
-                return ctl_fail(c, CTL_UNREACHABLE, "%s (--runtime DIR names another place)", c->guardian.error);
-        c->open = true;
-        return CTL_OK;
+        return ctl_fail(c, CTL_UNREACHABLE, "%s (--runtime DIR names another place)", c->guardian.error);
 }
 
 void ctl_arg(CtlCall *call, char *store, size_t cap, const char *key, const char *value) {
@@ -77,8 +80,8 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
                 if (call->on)
                         call->on(c, m.payload, code, more, call->user);
                 if (!more && status != 0 && !c->quiet)
-                        fprintf(stderr, "guardianctl: %s: %s%s%.*s\n", call->verb, code, text.n ? ": " : "", (int)text.n,
-                                text.p ? text.p : "");
+                        fprintf(stderr, "guardianctl: %s: %s%s%.*s\n", call->verb, code, text.n ? ": " : "",
+                                (int)text.n, text.p ? text.p : "");
                 if (!more || call->stop_at_first)
                         return status;
         }

@@ -14,7 +14,8 @@
 enum { CLIENT_BUFFER_MAX = 4 * FRAME_MAX };
 
 static void client_init(Client *c, int fd, uint64_t deadline_us) {
-        *c = (Client){.fd = fd, .in = BUF_INIT(CLIENT_BUFFER_MAX), .deadline_us = deadline_us, .pending_fd = -1};
+        *c = (Client){
+                .fd = fd, .in = BUF_INIT(CLIENT_BUFFER_MAX), .deadline_us = deadline_us, .pending_fd = -1};
 }
 
 /* By a path that always fits: through the directory's descriptor. */
@@ -105,7 +106,8 @@ static int receive(Client *c) {
                 char space[CMSG_SPACE(sizeof(int) * 4)];
         } control;
         struct iovec iov = {.iov_base = c->in.data + c->in.len, .iov_len = c->in.cap - c->in.len};
-        struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        struct msghdr h = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
         ssize_t n = recvmsg(c->fd, &h, MSG_CMSG_CLOEXEC);
         if (n < 0)
                 return errno == EINTR || errno == EAGAIN ? 0 : -errno;
@@ -140,7 +142,8 @@ int client_read(Client *c, Msg *m) {
                 }
                 if (r == 0) {
                         if (m->sequence != ++c->in_seq) {
-                                snprintf(c->error, sizeof(c->error), "the other end broke the protocol: a message is missing");
+                                snprintf(c->error, sizeof(c->error),
+                                        "the other end broke the protocol: a message is missing");
                                 return -EBADMSG;
                         }
                         if (m->flags & FRAME_FLAG_FD)
@@ -150,7 +153,8 @@ int client_read(Client *c, Msg *m) {
                 r = receive(c);
                 if (r != 0) {
                         if (r < 0)
-                                snprintf(c->error, sizeof(c->error), "%s", r == -ETIMEDOUT ? "no answer in time" : strerror(-r));
+                                snprintf(c->error, sizeof(c->error), "%s",
+                                        r == -ETIMEDOUT ? "no answer in time" : strerror(-r));
                         return r;
                 }
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * guardianctl's side of a stream: the control socket, or a chunk's stream that Guardian made. Blocking, with one deadline
- * over everything; no loop.
+ * guardianctl's side of a stream: the control socket, or a chunk's stream that Guardian made. Blocking, with
+ * one deadline over everything; no loop.
  */
 #include "common/buf.h"
 #include "common/msg.h"
@@ -10,7 +10,7 @@
 typedef struct Client {
         int fd;
         Buf in;
-        size_t used;          /* bytes of `in` that the last message took */
+        size_t used; /* bytes of `in` that the last message took */
         uint32_t out_seq, in_seq;
         uint64_t next_req;
         uint64_t deadline_us; /* boot time, UINT64_MAX: none */

@@ -1,32 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * guardianctl: one table of verbs (main.c), one file a subject. A verb gets its own words in argv[1..], answers on stdout
- * (with --json exactly the documents of interfaces.md section 4), says what went wrong on stderr, and returns the exit status.
+ * guardianctl: one table of verbs (main.c), one file a subject. A verb gets its own words in argv[1..],
+ * answers on stdout (with --json exactly the documents of interfaces.md section 4), says what went wrong on
+ * stderr, and returns the exit status.
  */
 #include "guardian/ctl/client.h"
 #include <stdio.h>
 
 enum {
         CTL_OK = 0,
-        CTL_NO = 1,          /* the answer is no, or the operation failed */
+        CTL_NO = 1, /* the answer is no, or the operation failed */
         CTL_UNREACHABLE = 3,
         CTL_DENIED = 4,
-        CTL_WAITING = 5,     /* for approval */
-        CTL_UNKNOWN = 6,     /* unit or id */
+        CTL_WAITING = 5, /* for approval */
+        CTL_UNKNOWN = 6, /* unit or id */
         CTL_USAGE = 64,
 };
 
 typedef struct Ctl {
         char runtime[1024], state[1024];
         bool json, quiet, color;
+        bool state_given; /* by --state: records are read from there, whether Guardian runs or not */
         bool timeout_set;
         uint64_t timeout_us; /* UINT64_MAX: none */
         Client guardian;     /* opened by ctl_open() */
         bool open;
 } Ctl;
 
-/* One word after another of a verb's command line: options of the verb are matched by name, the rest are operands. */
+/* One word after another of a verb's command line: options of the verb are matched by name, the rest are
+ * operands. */
 typedef struct CtlArgs {
         int argc;
         char **argv;
@@ -44,12 +47,17 @@ typedef struct CtlVerb {
 extern const CtlVerb ctl_verbs[];
 extern const size_t ctl_n_verbs;
 
-/* Opens the control socket once. 0, or CTL_UNREACHABLE after saying so. timeout_us: unless --timeout was given. */
+/* Opens the control socket once. 0, or CTL_UNREACHABLE after saying so. timeout_us: unless --timeout was
+ * given. */
 int ctl_open(Ctl *c, uint64_t timeout_us);
-int ctl_usage(const char *verb);         /* prints the verb's usage on stderr; CTL_USAGE */
+/* Likewise, but silent: false when nobody is there. */
+bool ctl_try_open(Ctl *c, uint64_t timeout_us);
+static const uint64_t CTL_QUERY_TIMEOUT_US = 10 * 1000000ull; /* of verbs that only read */
+int ctl_usage(const char *verb); /* prints the verb's usage on stderr; CTL_USAGE */
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- calls. `on` gets every RESULT's body (may be empty); returns the last status, or a CTL_ status after saying why. */
+/* ---- calls. `on` gets every RESULT's body (may be empty); returns the last status, or a CTL_ status after
+ * saying why. */
 typedef struct CtlCall {
         const char *verb;
         const char *const *units;
@@ -62,7 +70,8 @@ typedef struct CtlCall {
         bool stop_at_first; /* return at the first RESULT even with MORE (status is its own) */
 } CtlCall;
 int ctl_call(Ctl *c, Client *to, const CtlCall *call);
-void ctl_arg(CtlCall *call, char *store, size_t cap, const char *key, const char *value); /* store lives as long as call */
+void ctl_arg(CtlCall *call, char *store, size_t cap, const char *key,
+        const char *value); /* store lives as long as call */
 /* A chunk's stream; CTL_OK or a status after saying why. */
 int ctl_chunk(Ctl *c, const char *unit, Client *ret);
 void ctl_print_body(Ctl *c, Str body); /* the JSON as it came, and a newline */
@@ -92,7 +101,7 @@ int verb_events(Ctl *c, int argc, char **argv);
 int verb_workflow(Ctl *c, int argc, char **argv);
 int verb_dlq(Ctl *c, int argc, char **argv);
 int verb_queue(Ctl *c, int argc, char **argv);
-int verb_ledger(Ctl *c, int argc, char **argv); /* ledger.c */
+int verb_ledger(Ctl *c, int argc, char **argv);    /* ledger.c */
 int verb_incidents(Ctl *c, int argc, char **argv); /* incidents.c */
 int verb_incident(Ctl *c, int argc, char **argv);
 int verb_why(Ctl *c, int argc, char **argv); /* why.c */

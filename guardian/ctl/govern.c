@@ -40,7 +40,8 @@ int verb_propose(Ctl *c, int argc, char **argv) {
                 return ctl_usage("propose");
         const char *unit[1] = {operands[1]};
         /* the answer that it waits for a person is an answer */
-        CtlCall call = {.verb = "propose", .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
+        CtlCall call = {
+                .verb = "propose", .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
         ctl_arg(&call, store, sizeof(store), "action", operands[0]);
         for (int i = 0; i < n_list; i++) {
                 if (!strchr(list[i], '='))
@@ -115,7 +116,8 @@ int verb_break_glass(Ctl *c, int argc, char **argv) {
         const char *reason = NULL, *ttl = NULL;
         char *none[1], store[64];
         int n;
-        const CtlOption options[] = {{.name = "--reason", .value = &reason}, {.name = "--ttl", .value = &ttl}, {0}};
+        const CtlOption options[] = {
+                {.name = "--reason", .value = &reason}, {.name = "--ttl", .value = &ttl}, {0}};
         int r = ctl_options(argc, argv, options, none, 0, &n);
         if (r != CTL_OK)
                 return r;

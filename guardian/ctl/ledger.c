@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `guardianctl ledger ..` */
+#include "common/cleanup.h"
 #include "common/vocab.h"
 #include "guardian/ctl/args.h"
-#include "guardian/ctl/records.h"
+#include "guardian/ctl/offline.h"
 #include "guardian/ctl/show.h"
 #include <string.h>
 
@@ -17,7 +18,8 @@ static int print_line(Ctl *c, Str line, void *user) {
 
 static int time_option(Ctl *c, const char *name, const char *text, uint64_t *ns) {
         if (text && ctl_since(text, ns) < 0)
-                return ctl_fail(c, CTL_USAGE, "%s takes a time (2026-11-21T03:00:00Z) or a duration back from now (10min)", name);
+                return ctl_fail(c, CTL_USAGE,
+                        "%s takes a time (2026-11-21T03:00:00Z) or a duration back from now (10min)", name);
         return CTL_OK;
 }
 
@@ -28,10 +30,12 @@ static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
         uint8_t id[16];
         RecordQuery q = {.until_ns = UINT64_MAX};
         const CtlOption options[] = {{.name = "--kind", .list = kinds, .n_list = &n_kinds, .max_list = 16},
-                {.name = "--writer", .value = &q.writer}, {.name = "--actor", .value = &q.actor}, {.name = "--action", .value = &q.action},
-                {.name = "--resource", .value = &q.resource}, {.name = "--correlation-id", .value = &q.correlation_id},
-                {.name = "--request-id", .value = &request}, {.name = "--since", .value = &since}, {.name = "--until", .value = &until},
-                {.name = "--limit", .value = &limit}, {.name = "-n", .value = &limit}, {0}};
+                {.name = "--writer", .value = &q.writer}, {.name = "--actor", .value = &q.actor},
+                {.name = "--action", .value = &q.action}, {.name = "--resource", .value = &q.resource},
+                {.name = "--correlation-id", .value = &q.correlation_id},
+                {.name = "--request-id", .value = &request}, {.name = "--since", .value = &since},
+                {.name = "--until", .value = &until}, {.name = "--limit", .value = &limit},
+                {.name = "-n", .value = &limit}, {0}};
         int r = ctl_options(argc, argv, options, none, 0, &n);
         for (int i = 0; i < n_kinds && r == CTL_OK; i++) {
                 int k = record_kind_from_string(str_of(kinds[i]));
@@ -64,13 +68,58 @@ static int ledger_call(Ctl *c, const char *verb) {
         return ctl_chunk_document(c, "ledger", &call, show_pairs);
 }
 
+static int ledger_verify_verb(Ctl *c, int argc, char **argv) {
+        const char *pub = NULL, *at_least = NULL;
+        char *none[1];
+        int n;
+        const CtlOption options[] = {
+                {.name = "--pub", .value = &pub}, {.name = "--at-least", .value = &at_least}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        return r != CTL_OK ? r : offline_verify(c, pub, at_least);
+}
+
+/* Lines of JSON in any case: export is for programs. */
+static int export_line(Ctl *c, Str line, void *user) {
+        (void)user;
+        ctl_print_body(c, line);
+        return 0;
+}
+
+static int ledger_export(Ctl *c, int argc, char **argv) {
+        const char *from = NULL, *limit = NULL;
+        char *none[1];
+        int n;
+        RecordQuery q = {.until_ns = UINT64_MAX};
+        const CtlOption options[] = {
+                {.name = "--from", .value = &from}, {.name = "--limit", .value = &limit}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        if (r == CTL_OK &&
+                ((from && parse_u64(from, &q.from) < 0) || (limit && parse_u64(limit, &q.limit) < 0)))
+                r = ctl_fail(c, CTL_USAGE, "--from and --limit take numbers");
+        return r != CTL_OK ? r : offline_walk(c, &q, true, export_line, NULL);
+}
+
 int verb_ledger(Ctl *c, int argc, char **argv) {
+        static const char *const later[] = {"prove", "verify-proof", "consistency", "repair"};
         if (argc < 2)
                 return ctl_usage("ledger");
         const char *sub = argv[1];
         if (strcmp(sub, "query") == 0 || strcmp(sub, "tail") == 0)
                 return ledger_query(c, argc - 1, argv + 1, sub[0] == 't');
-        if (argc == 2 && (strcmp(sub, "head") == 0 || strcmp(sub, "key") == 0 || strcmp(sub, "checkpoint") == 0))
+        if (strcmp(sub, "verify") == 0)
+                return ledger_verify_verb(c, argc - 1, argv + 1);
+        if (strcmp(sub, "export") == 0)
+                return ledger_export(c, argc - 1, argv + 1);
+        if (argc == 2 && strcmp(sub, "head") == 0)
+                return offline_wanted(c) ? offline_head(c) : ledger_call(c, sub);
+        if (argc == 2 && strcmp(sub, "key") == 0)
+                return offline_wanted(c) ? offline_key(c) : ledger_call(c, sub);
+        if (argc == 2 && strcmp(sub, "checkpoint") == 0)
                 return ledger_call(c, sub);
+        for (size_t i = 0; i < ELEMENTSOF(later); i++)
+                if (strcmp(sub, later[i]) == 0)
+                        return ctl_fail(c, CTL_USAGE,
+                                "ledger %s is not in this version; `ledger verify` and `ledger export` are",
+                                sub);
         return ctl_usage("ledger");
 }

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 const CtlVerb ctl_verbs[] = {
-        {"status", "[UNIT..] [--failed]", "units by stage: state, verdict, since, restarts, last end", verb_status},
+        {"status", "[UNIT..] [--failed]", "units by stage: state, verdict, since, restarts, last end",
+                verb_status},
         {"boot", "[--plot FILE.svg]", "timeline of the boot, who took how long, critical chain", verb_boot},
         {"why", "UNIT|DECISION|ACTION|INCIDENT", "the reason in words, with its evidence", verb_why},
         {"logs", "[UNIT..] [-f] [-n N] [--since T] [--grep P]", "captured output", verb_logs},
@@ -22,26 +23,31 @@ const CtlVerb ctl_verbs[] = {
         {"reset", "UNIT.. [--reason T]", "clear a quarantine", verb_unit},
         {"pin", "UNIT up|down [--reason T]", "hold a unit up or down", verb_pin},
         {"unpin", "UNIT.. [--reason T]", "let a pinned unit go", verb_unit},
-        {"wait", "[UNIT..] --state STATE", "return once the units (or Guardian) are in that state", verb_wait},
+        {"wait", "[UNIT..] --state STATE", "return once the units (or Guardian) are in that state",
+                verb_wait},
         {"propose", "ACTION TARGET [--arg K=V] [--reason T]", "ask for a healing action", verb_propose},
         {"approvals", "", "questions that wait for people", verb_approvals},
         {"approve", "ID [--note T]", "vote for an approval", verb_vote},
         {"deny", "ID [--note T]", "vote against an approval", verb_vote},
-        {"mode", "[log_only|enforce_critical|enforce] [--reason T]", "show or set the mode of governance", verb_mode},
+        {"mode", "[log_only|enforce_critical|enforce] [--reason T]", "show or set the mode of governance",
+                verb_mode},
         {"pause", "REASON", "stop all autonomous action", verb_pause},
         {"resume", "", "end the pause", verb_pause},
         {"lockdown", "on|off [--reason T]", "deny everything but a listed few", verb_lockdown},
-        {"break-glass", "--reason T --ttl DURATION", "override soft rules for a limited time", verb_break_glass},
+        {"break-glass", "--reason T --ttl DURATION", "override soft rules for a limited time",
+                verb_break_glass},
         {"trust", "[COMPONENT]", "trust scores", verb_trust},
         {"policy", "bootstrap|show", "the compiled-in list; the live policy", verb_policy},
         {"events", "[-f] [--type PATTERN] [-n N]", "events of the mesh", verb_events},
-        {"emit", "TYPE [--payload JSON] [--priority P] [--resource R] [--correlation-id C]", "publish an event", verb_emit},
+        {"emit", "TYPE [--payload JSON] [--priority P] [--resource R] [--correlation-id C]",
+                "publish an event", verb_emit},
         {"workflow", "list|stats", "workflows of the mesh", verb_workflow},
         {"queue", "stats", "queues of the mesh", verb_queue},
         {"dlq", "list", "dead letters", verb_dlq},
         {"incidents", "", "incidents of the immune kernel", verb_incidents},
         {"incident", "ID", "one incident as a tree", verb_incident},
-        {"ledger", "head|key|query|tail|verify|export|checkpoint ..", "the tamper-evident record", verb_ledger},
+        {"ledger", "head|key|query|tail|verify|export|checkpoint ..", "the tamper-evident record",
+                verb_ledger},
         {"graph", "units|states [--format dot|json|mermaid]", "graphs", verb_graph},
         {"shutdown", "[--exit-code N] [--reason T]", "stop everything in order", verb_shutdown},
         {"version", "", "versions", verb_version},
@@ -58,33 +64,42 @@ static void help(FILE *f) {
                 f);
         for (size_t i = 0; i < ctl_n_verbs; i++)
                 fprintf(f, "  %-12s %s\n", ctl_verbs[i].name, ctl_verbs[i].help);
-        fputs("\nexit status: 0 done; 1 no or failed; 3 Guardian not reachable; 4 denied; 5 waiting for approval;\n"
+        fputs("\nexit status: 0 done; 1 no or failed; 3 Guardian not reachable; 4 denied; 5 waiting for "
+              "approval;\n"
               "6 unknown unit or id; 64 usage\n",
                 f);
 }
 
-/* The same search as Guardian's own (processes.md section 8). */
+static const char *absolute(const char *env) {
+        const char *v = getenv(env);
+        return v && v[0] == '/' ? v : NULL;
+}
+
+/* The same search as Guardian's own (processes.md section 8, guardian/options.c). */
 static void default_dirs(Ctl *c) {
-        const char *e = getenv("GUARDIAN_RUNTIME"), *x = getenv("XDG_RUNTIME_DIR"), *home = getenv("HOME");
-        uid_t uid = getuid();
-        if (e)
+        const char *e = getenv("GUARDIAN_RUNTIME"), *x = absolute("XDG_RUNTIME_DIR"),
+                   *home = absolute("HOME");
+        unsigned uid = getuid();
+        if (e && e[0])
                 str_copy(c->runtime, sizeof(c->runtime), str_of(e));
         else if (uid == 0)
                 strcpy(c->runtime, "/run/guardian");
-        else if (x && x[0])
+        else if (x)
                 snprintf(c->runtime, sizeof(c->runtime), "%s/guardian", x);
         else
-                snprintf(c->runtime, sizeof(c->runtime), "/tmp/guardian-%u", (unsigned)uid);
+                snprintf(c->runtime, sizeof(c->runtime), "/tmp/guardian-%u", uid);
         e = getenv("GUARDIAN_STATE");
-        x = getenv("XDG_STATE_HOME");
-        if (e)
+        x = absolute("XDG_STATE_HOME");
+        if (e && e[0])
                 str_copy(c->state, sizeof(c->state), str_of(e));
         else if (uid == 0)
                 strcpy(c->state, "/var/lib/guardian");
-        else if (x && x[0])
+        else if (x)
                 snprintf(c->state, sizeof(c->state), "%s/guardian", x);
+        else if (home)
+                snprintf(c->state, sizeof(c->state), "%s/.local/state/guardian", home);
         else
-                snprintf(c->state, sizeof(c->state), "%s/.local/state/guardian", home ? home : "/");
+                snprintf(c->state, sizeof(c->state), "/tmp/guardian-%u/state", uid);
 }
 
 int ctl_usage(const char *verb) {
@@ -102,12 +117,13 @@ static int dispatch(Ctl *c, int argc, char **argv) {
                         return ctl_verbs[i].fn(c, argc, argv);
         }
         const char *near = nearest_name(argv[0], names, ctl_n_verbs);
-        fprintf(stderr, "guardianctl: there is no verb '%s'%s%s%s\n", argv[0], near ? "; did you mean '" : "", near ? near : "",
-                near ? "'?" : " (see guardianctl --help)");
+        fprintf(stderr, "guardianctl: there is no verb '%s'%s%s%s\n", argv[0], near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : " (see guardianctl --help)");
         return CTL_USAGE;
 }
 
-/* Common options may stand anywhere before "--"; they are taken out of argv. 0, CTL_USAGE, or -1: done (help, version). */
+/* Common options may stand anywhere before "--"; they are taken out of argv. 0, CTL_USAGE, or -1: done (help,
+ * version). */
 static int common_options(Ctl *c, int *argc, char **argv) {
         int n = 1;
         bool raw = false;
@@ -132,7 +148,8 @@ static int common_options(Ctl *c, int *argc, char **argv) {
                 } else if (strcmp(a, "--version") == 0) {
                         printf("guardianctl %s\n", GUARDIAN_VERSION);
                         return -1;
-                } else if (strcmp(a, "--runtime") == 0 || strcmp(a, "--state") == 0 || strcmp(a, "--timeout") == 0) {
+                } else if (strcmp(a, "--runtime") == 0 || strcmp(a, "--state") == 0 ||
+                           strcmp(a, "--timeout") == 0) {
                         /* `wait --state STATE` has a --state of its own */
                         if (strcmp(a, "--state") == 0 && n > 1 && strcmp(argv[1], "wait") == 0) {
                                 argv[n++] = a;
@@ -145,10 +162,12 @@ static int common_options(Ctl *c, int *argc, char **argv) {
                         }
                         if (a[2] == 'r')
                                 str_copy(c->runtime, sizeof(c->runtime), str_of(value));
-                        else if (a[2] == 's')
+                        else if (a[2] == 's') {
                                 str_copy(c->state, sizeof(c->state), str_of(value));
-                        else if (parse_duration_us(value, &c->timeout_us) < 0) {
-                                fprintf(stderr, "guardianctl: --timeout takes a duration such as 500ms, 10s, 2min\n");
+                                c->state_given = true;
+                        } else if (parse_duration_us(value, &c->timeout_us) < 0) {
+                                fprintf(stderr,
+                                        "guardianctl: --timeout takes a duration such as 500ms, 10s, 2min\n");
                                 return CTL_USAGE;
                         } else {
                                 c->timeout_set = true;
@@ -163,7 +182,9 @@ static int common_options(Ctl *c, int *argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        Ctl c = {.color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .timeout_us = UINT64_MAX, .guardian.fd = -1,
+        Ctl c = {.color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+                .timeout_us = UINT64_MAX,
+                .guardian.fd = -1,
                 .guardian.pending_fd = -1};
         signal(SIGPIPE, SIG_IGN);
         default_dirs(&c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs of the mesh: events, emit, workflows, queues. guardianctl talks to the mesh itself, over a stream that Guardian made. */
+/* Verbs of the mesh: events, emit, workflows, queues. guardianctl talks to the mesh itself, over a stream
+ * that Guardian made. */
 #include "common/clock.h"
 #include "common/gme.h"
 #include "common/json/json-read.h"
@@ -30,8 +31,9 @@ int verb_emit(Ctl *c, int argc, char **argv) {
         const char *payload = "{}", *priority = NULL, *resource = NULL, *correlation = NULL, *key = NULL;
         char *type[1];
         int n;
-        const CtlOption options[] = {{.name = "--payload", .value = &payload}, {.name = "--priority", .value = &priority},
-                {.name = "--resource", .value = &resource}, {.name = "--correlation-id", .value = &correlation},
+        const CtlOption options[] = {{.name = "--payload", .value = &payload},
+                {.name = "--priority", .value = &priority}, {.name = "--resource", .value = &resource},
+                {.name = "--correlation-id", .value = &correlation},
                 {.name = "--idempotency-key", .value = &key}, {0}};
         int r = ctl_options(argc, argv, options, type, 1, &n);
         if (r != CTL_OK)
@@ -68,11 +70,13 @@ int verb_emit(Ctl *c, int argc, char **argv) {
                 Str code = msg_str(&m, TAG_CODE), text = msg_str(&m, TAG_MESSAGE);
                 r = (int)msg_u64(&m, TAG_STATUS, 1);
                 if (c->json)
-                        printf("{\"code\":\"%.*s\",\"index\":%lld}\n", (int)code.n, code.p, (long long)msg_u64(&m, TAG_INDEX, 0));
+                        printf("{\"code\":\"%.*s\",\"index\":%lld}\n", (int)code.n, code.p,
+                                (long long)msg_u64(&m, TAG_INDEX, 0));
                 else if (r == 0 && !c->quiet)
                         printf("durable as record %llu\n", (unsigned long long)msg_u64(&m, TAG_INDEX, 0));
                 if (r != 0)
-                        ctl_fail(c, r, "emit: %.*s: %.*s", (int)code.n, code.p, (int)text.n, text.p ? text.p : "");
+                        ctl_fail(c, r, "emit: %.*s: %.*s", (int)code.n, code.p, (int)text.n,
+                                text.p ? text.p : "");
         }
         client_close(&to);
         return r;
@@ -112,7 +116,8 @@ static int follow_events(Ctl *c, const char *pattern) {
                         break;
                 if (m.type == MSG_RESULT && msg_u64(&m, TAG_STATUS, 0) != 0) {
                         Str text = msg_str(&m, TAG_MESSAGE);
-                        r = ctl_fail(c, (int)msg_u64(&m, TAG_STATUS, 1), "events: %.*s", (int)text.n, text.p ? text.p : "refused");
+                        r = ctl_fail(c, (int)msg_u64(&m, TAG_STATUS, 1), "events: %.*s", (int)text.n,
+                                text.p ? text.p : "refused");
                         client_close(&to);
                         return r;
                 }
@@ -138,7 +143,8 @@ int verb_events(Ctl *c, int argc, char **argv) {
         if (r != CTL_OK)
                 return r;
         if (strcmp(pattern, "**") != 0 && pattern_check(pattern) < 0)
-                return ctl_fail(c, CTL_USAGE, "'%s' is no pattern: dotted lower case, * for one segment, ** at the end", pattern);
+                return ctl_fail(c, CTL_USAGE,
+                        "'%s' is no pattern: dotted lower case, * for one segment, ** at the end", pattern);
         if (count && parse_u64(count, &limit) < 0)
                 return ctl_fail(c, CTL_USAGE, "-n takes a number");
         return follow ? follow_events(c, pattern) : records_events(c, pattern, limit);

@@ -20,8 +20,9 @@ static size_t bars(const json_t *d, Bar *out) {
                 json_array_foreach(json_get_path(stage, "units"), k, u) {
                         if (n == BARS_MAX)
                                 return n;
-                        out[n++] = (Bar){json_get_str(u, "name", "?"), json_get_str(u, "verdict", "?"), json_get_double(stage, "priority", 0),
-                                json_get_double(u, "start_ms", -1), json_get_double(u, "ready_ms", -1), json_get_double(u, "validated_ms", -1)};
+                        out[n++] = (Bar){json_get_str(u, "name", "?"), json_get_str(u, "verdict", "?"),
+                                json_get_double(stage, "priority", 0), json_get_double(u, "start_ms", -1),
+                                json_get_double(u, "ready_ms", -1), json_get_double(u, "validated_ms", -1)};
                 }
         }
         return n;
@@ -46,15 +47,18 @@ void show_boot(Ctl *c, Str body) {
                 return;
         double total = json_get_double(d, "total_ms", 0);
         size_t n = bars(d, b);
-        printf("%s in %.1f ms\n\n%8s %9s %9s  %s\n", json_get_str(d, "state", "?"), total, "PRIORITY", "START ms", "READY ms", "UNIT");
+        printf("%s in %.1f ms\n\n%8s %9s %9s  %s\n", json_get_str(d, "state", "?"), total, "PRIORITY",
+                "START ms", "READY ms", "UNIT");
         for (size_t i = 0; i < n; i++) {
-                int at = total > 0 ? (int)(b[i].start / total * 24) : 0, to = total > 0 ? (int)((b[i].start + span(&b[i])) / total * 24) : 0;
+                int at = total > 0 ? (int)(b[i].start / total * 24) : 0,
+                    to = total > 0 ? (int)((b[i].start + span(&b[i])) / total * 24) : 0;
                 char line[26];
                 memset(line, ' ', 25);
                 for (int x = at < 0 ? 0 : at; x <= to && x < 25; x++)
                         line[x] = '#';
                 line[25] = 0;
-                printf("%8g %9.1f %9.1f  %-20.20s |%s|\n", b[i].priority, b[i].start, b[i].ready, b[i].name, line);
+                printf("%8g %9.1f %9.1f  %-20.20s |%s|\n", b[i].priority, b[i].start, b[i].ready, b[i].name,
+                        line);
         }
         qsort(b, n, sizeof(*b), slower);
         printf("\nblame:\n");
@@ -89,14 +93,21 @@ void show_plot(Ctl *c, Str body) {
         size_t n = bars(d, b);
         double total = json_get_double(d, "total_ms", 0);
         double scale = total > 0 ? 700 / total : 1;
-        fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"960\" height=\"%zu\" font-family=\"sans-serif\" font-size=\"12\">\n", n * 20 + 60);
-        fprintf(f, "<text x=\"10\" y=\"20\">boot: %.1f ms, %s</text>\n", total, json_get_str(d, "state", "?"));
+        fprintf(f,
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"960\" height=\"%zu\" "
+                "font-family=\"sans-serif\" font-size=\"12\">\n",
+                n * 20 + 60);
+        fprintf(f, "<text x=\"10\" y=\"20\">boot: %.1f ms, %s</text>\n", total,
+                json_get_str(d, "state", "?"));
         for (size_t i = 0; i < n; i++) {
                 double y = 40 + (double)i * 20, x = 220 + b[i].start * scale;
                 fprintf(f, "<text x=\"10\" y=\"%.0f\">", y + 12);
                 xml(f, b[i].name);
-                fprintf(f, "</text><rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"14\" fill=\"%s\"><title>%.1f ms</title></rect>\n", x, y,
-                        span(&b[i]) * scale > 1 ? span(&b[i]) * scale : 1, strcmp(b[i].verdict, "passed") == 0 ? "#4a8" : "#d64", span(&b[i]));
+                fprintf(f,
+                        "</text><rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" height=\"14\" "
+                        "fill=\"%s\"><title>%.1f ms</title></rect>\n",
+                        x, y, span(&b[i]) * scale > 1 ? span(&b[i]) * scale : 1,
+                        strcmp(b[i].verdict, "passed") == 0 ? "#4a8" : "#d64", span(&b[i]));
         }
         fprintf(f, "</svg>\n");
         if (fclose(f) != 0)

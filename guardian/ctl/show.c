@@ -25,12 +25,14 @@ static json_t *parse(Str body) {
 static const char *paint(const Ctl *c, const char *word) {
         if (!c->color)
                 return "";
-        if (!strcmp(word, "running") || !strcmp(word, "passed") || !strcmp(word, "healthy") || !strcmp(word, "ready"))
+        if (!strcmp(word, "running") || !strcmp(word, "passed") || !strcmp(word, "healthy") ||
+                !strcmp(word, "ready"))
                 return "\033[32m";
-        if (!strcmp(word, "failed") || !strcmp(word, "quarantined") || !strcmp(word, "unhealthy") || !strcmp(word, "aborted") ||
-                !strcmp(word, "down"))
+        if (!strcmp(word, "failed") || !strcmp(word, "quarantined") || !strcmp(word, "unhealthy") ||
+                !strcmp(word, "aborted") || !strcmp(word, "down"))
                 return "\033[31m";
-        if (!strcmp(word, "degraded") || !strcmp(word, "backoff") || !strcmp(word, "skipped") || !strcmp(word, "stalled"))
+        if (!strcmp(word, "degraded") || !strcmp(word, "backoff") || !strcmp(word, "skipped") ||
+                !strcmp(word, "stalled"))
                 return "\033[33m";
         return "";
 }
@@ -62,14 +64,15 @@ static void end_text(const json_t *e, char *out, size_t cap) {
 
 static void status_header(const Ctl *c, const json_t *g) {
         const json_t *l = json_get_path(g, "ledger");
-        printf("guardian %s  pid %lld (%s)  ", json_get_str(g, "version", "?"), (long long)json_get_i64(g, "pid", 0),
-                json_get_str(g, "role", "?"));
+        printf("guardian %s  pid %lld (%s)  ", json_get_str(g, "version", "?"),
+                (long long)json_get_i64(g, "pid", 0), json_get_str(g, "role", "?"));
         word(c, 0, json_get_str(g, "state", "?"));
         printf("  mode %s\ngovernance ", json_get_str(g, "mode", "?"));
         word(c, 0, json_get_str(g, "governance", "?"));
         printf("  policy %.12s  ledger ", json_get_str(g, "policy_revision", "-"));
         word(c, 0, json_get_str(l, "state", "?"));
-        printf(" %lld/%lld signed\n", (long long)json_get_i64(l, "size", 0), (long long)json_get_i64(l, "signed_size", 0));
+        printf(" %lld/%lld signed\n", (long long)json_get_i64(l, "size", 0),
+                (long long)json_get_i64(l, "signed_size", 0));
         if (json_get_bool(g, "paused", false))
                 printf("PAUSED: %s\n", json_get_str(g, "pause_reason", ""));
         if (json_get_bool(g, "lockdown", false))
@@ -77,7 +80,8 @@ static void status_header(const Ctl *c, const json_t *g) {
         if (json_get_bool(g, "break_glass", false))
                 printf("BREAK-GLASS is in force\n");
         if (json_get_i64(g, "pending_approvals", 0) > 0)
-                printf("%lld approvals wait: guardianctl approvals\n", (long long)json_get_i64(g, "pending_approvals", 0));
+                printf("%lld approvals wait: guardianctl approvals\n",
+                        (long long)json_get_i64(g, "pending_approvals", 0));
         if (json_get_i64(g, "spooled", 0) > 0)
                 printf("%lld ungated acts wait for the ledger\n", (long long)json_get_i64(g, "spooled", 0));
         if (json_get_str(g, "aborted_by", NULL))
@@ -96,8 +100,8 @@ void show_status(Ctl *c, Str body) {
                 char since[40], end[80];
                 double p = json_get_double(u, "priority", 0);
                 if (p != stage) {
-                        printf("%sstage %g\n  %-18s %-12s %-9s %-9s %7s %8s %s\n", i ? "" : "\n", p, "UNIT", "STATE", "VERDICT", "SINCE", "PID",
-                                "RESTARTS", "LAST END");
+                        printf("%sstage %g\n  %-18s %-12s %-9s %-9s %7s %8s %s\n", i ? "" : "\n", p, "UNIT",
+                                "STATE", "VERDICT", "SINCE", "PID", "RESTARTS", "LAST END");
                         stage = p;
                 }
                 printf("  %-18.18s ", json_get_str(u, "name", "?"));
@@ -108,11 +112,14 @@ void show_status(Ctl *c, Str body) {
                 printf(" %-9s %7lld %8lld %.20s\n", ago(json_get_str(u, "since", ""), since, sizeof(since)),
                         (long long)json_get_i64(u, "pid", 0), (long long)json_get_i64(u, "restarts", 0), end);
                 const json_t *sandbox = json_get_path(u, "sandbox");
-                if (!strcmp(json_get_str(u, "health", ""), "unhealthy") || json_get_str(u, "pinned", NULL) || json_get_str(u, "status", "")[0])
-                        printf("    %s%s%s%s%.60s\n", json_get_str(u, "health", ""), json_get_str(u, "pinned", NULL) ? ", pinned " : "",
-                                json_get_str(u, "pinned", ""), json_get_str(u, "status", "")[0] ? ", " : "", json_get_str(u, "status", ""));
-                if (!strcmp(json_get_str(sandbox, "profile", ""), "base") && !json_get_bool(sandbox, "verified", false) &&
-                        json_get_i64(u, "pid", 0) > 0)
+                if (!strcmp(json_get_str(u, "health", ""), "unhealthy") || json_get_str(u, "pinned", NULL) ||
+                        json_get_str(u, "status", "")[0])
+                        printf("    %s%s%s%s%.60s\n", json_get_str(u, "health", ""),
+                                json_get_str(u, "pinned", NULL) ? ", pinned " : "",
+                                json_get_str(u, "pinned", ""), json_get_str(u, "status", "")[0] ? ", " : "",
+                                json_get_str(u, "status", ""));
+                if (!strcmp(json_get_str(sandbox, "profile", ""), "base") &&
+                        !json_get_bool(sandbox, "verified", false) && json_get_i64(u, "pid", 0) > 0)
                         printf("    sandbox base: not verified\n");
                 json_t *issue;
                 size_t k;
@@ -125,7 +132,8 @@ void show_reply(Ctl *c, Str body) {
         auto_json json_t *d = parse(body);
         if (!d || c->quiet)
                 return;
-        const char *approval = json_get_str(d, "approval_id", NULL), *reason = json_get_str(d, "reason", NULL);
+        const char *approval = json_get_str(d, "approval_id", NULL),
+                   *reason = json_get_str(d, "reason", NULL);
         const char *outcome = json_get_str(d, "outcome", NULL);
         if (approval && approval[0] && !outcome)
                 printf("waits for approval %s (guardianctl approve %s)\n", approval, approval);
@@ -145,7 +153,8 @@ void show_reply(Ctl *c, Str body) {
 void show_vote(Ctl *c, Str body) {
         auto_json json_t *d = parse(body);
         if (d && !c->quiet)
-                printf("%s: %s (%s)\n", json_get_str(d, "id", "?"), json_get_str(d, "state", "unknown"), json_get_str(d, "code", "?"));
+                printf("%s: %s (%s)\n", json_get_str(d, "id", "?"), json_get_str(d, "state", "unknown"),
+                        json_get_str(d, "code", "?"));
 }
 
 static void joined(const json_t *array, char *out, size_t cap) {
@@ -154,7 +163,8 @@ static void joined(const json_t *array, char *out, size_t cap) {
         out[0] = 0;
         json_array_foreach(array, i, v) {
                 char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-                int n = snprintf(out + at, cap - at, "%s%s", i ? ", " : "", text ? text : json_string_value(v));
+                int n = snprintf(
+                        out + at, cap - at, "%s%s", i ? ", " : "", text ? text : json_string_value(v));
                 free(text);
                 if (n < 0 || (size_t)n >= cap - at)
                         return;
@@ -173,18 +183,19 @@ void show_approvals(Ctl *c, Str body) {
                 char needs[200], given[400];
                 joined(json_get_path(a, "needs"), needs, sizeof(needs));
                 joined(json_get_path(a, "given"), given, sizeof(given));
-                printf("%s  %s\n  %s on %s, asked by %s\n  reason: %s\n  needs %s; given %s; expires %s\n", json_get_str(a, "id", "?"),
-                        json_get_str(a, "state", "?"), json_get_str(a, "action", "?"), json_get_str(a, "target", "?"),
-                        json_get_str(a, "requested_by", "?"), json_get_str(a, "reason", ""), needs, given[0] ? given : "none",
-                        json_get_str(a, "expires", "?"));
+                printf("%s  %s\n  %s on %s, asked by %s\n  reason: %s\n  needs %s; given %s; expires %s\n",
+                        json_get_str(a, "id", "?"), json_get_str(a, "state", "?"),
+                        json_get_str(a, "action", "?"), json_get_str(a, "target", "?"),
+                        json_get_str(a, "requested_by", "?"), json_get_str(a, "reason", ""), needs,
+                        given[0] ? given : "none", json_get_str(a, "expires", "?"));
         }
 }
 
 void show_log_line(Ctl *c, Str body) {
         auto_json json_t *d = parse(body);
         const char *time = json_get_str(d, "time", "");
-        printf("%.12s %s%s%s | %s\n", strlen(time) > 11 ? time + 11 : time, c->color ? "\033[36m" : "", json_get_str(d, "unit", "?"),
-                c->color ? "\033[0m" : "", json_get_str(d, "text", ""));
+        printf("%.12s %s%s%s | %s\n", strlen(time) > 11 ? time + 11 : time, c->color ? "\033[36m" : "",
+                json_get_str(d, "unit", "?"), c->color ? "\033[0m" : "", json_get_str(d, "text", ""));
         fflush(stdout);
 }
 
@@ -233,13 +244,15 @@ static void pairs(const json_t *j, int indent) {
                                         pairs(item, indent + 4);
                                 } else {
                                         char *text = json_dumps(item, JSON_ENCODE_ANY);
-                                        printf("%*s- %s\n", indent + 2, "", json_is_string(item) ? json_string_value(item) : text);
+                                        printf("%*s- %s\n", indent + 2, "",
+                                                json_is_string(item) ? json_string_value(item) : text);
                                         free(text);
                                 }
                         }
                 } else {
                         char *text = json_dumps(v, JSON_ENCODE_ANY);
-                        printf("%*s%s: %s\n", indent, "", key, json_is_string(v) ? json_string_value(v) : text);
+                        printf("%*s%s: %s\n", indent, "", key,
+                                json_is_string(v) ? json_string_value(v) : text);
                         free(text);
                 }
         }
@@ -270,7 +283,8 @@ void show_incidents(Ctl *c, Str body) {
         json_array_foreach(d, i, a) {
                 printf("%-24.24s ", json_get_str(a, "id", "?"));
                 word(c, 17, json_get_str(a, "state", "?"));
-                printf(" %-12.12s %-16.16s %-8s\n", json_get_str(a, "root", "?"), json_get_str(a, "type", "?"), json_get_str(a, "severity", "?"));
+                printf(" %-12.12s %-16.16s %-8s\n", json_get_str(a, "root", "?"),
+                        json_get_str(a, "type", "?"), json_get_str(a, "severity", "?"));
         }
 }
 
@@ -284,8 +298,7 @@ void show_why(Ctl *c, Str body) {
         size_t i;
         (void)c;
         printf("%s\n", json_get_str(d, "text", ""));
-        json_array_foreach(json_get_path(d, "because"), i, b)
-                printf("  - %s\n", json_get_str(b, "text", ""));
+        json_array_foreach(json_get_path(d, "because"), i, b) printf("  - %s\n", json_get_str(b, "text", ""));
 }
 
 void show_record(Ctl *c, Str body) {
@@ -293,8 +306,9 @@ void show_record(Ctl *c, Str body) {
         const char *time = json_get_str(d, "time", "");
         (void)c;
         printf("%6lld %.12s %-10s %-11.11s %-16.16s %-12.12s %s\n", (long long)json_get_i64(d, "index", 0),
-                strlen(time) > 11 ? time + 11 : time, json_get_str(d, "kind", "?"), json_get_str(d, "writer", "?"),
-                json_get_str(d, "action", "-"), json_get_str(d, "resource", "-"), json_get_str(d, "result", "-"));
+                strlen(time) > 11 ? time + 11 : time, json_get_str(d, "kind", "?"),
+                json_get_str(d, "writer", "?"), json_get_str(d, "action", "-"),
+                json_get_str(d, "resource", "-"), json_get_str(d, "result", "-"));
 }
 
 void show_event(Ctl *c, Str body) {

@@ -48,13 +48,15 @@ int verb_status(Ctl *c, int argc, char **argv) {
 }
 
 /* One request a unit; the worst status counts. */
-static int each_unit(Ctl *c, const char *verb, char **units, int n, const char *reason, const char *const *args, unsigned n_args) {
+static int each_unit(Ctl *c, const char *verb, char **units, int n, const char *reason,
+        const char *const *args, unsigned n_args) {
         int worst = CTL_OK;
         if (n == 0)
                 return ctl_usage(verb);
         for (int i = 0; i < n; i++) {
                 const char *unit[1] = {units[i]};
-                CtlCall call = {.verb = verb, .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
+                CtlCall call = {
+                        .verb = verb, .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
                 for (unsigned k = 0; k < n_args; k++)
                         call.args[call.n_args++] = args[k];
                 int r = document(c, &call, show_reply, UINT64_MAX);
@@ -69,8 +71,8 @@ int verb_unit(Ctl *c, int argc, char **argv) {
         char *units[64];
         int n;
         unsigned n_args = 0;
-        const CtlOption options[] = {{.name = "--no-block", .flag = &no_block}, {.name = "--force", .flag = &force},
-                {.name = "--reason", .value = &reason}, {0}};
+        const CtlOption options[] = {{.name = "--no-block", .flag = &no_block},
+                {.name = "--force", .flag = &force}, {.name = "--reason", .value = &reason}, {0}};
         int r = ctl_options(argc, argv, options, units, 64, &n);
         if (r != CTL_OK)
                 return r;
@@ -161,8 +163,8 @@ int verb_logs(Ctl *c, int argc, char **argv) {
         const char *count = NULL, *since = NULL, *grep = NULL;
         char *units[32], store[3][300], since_text[32];
         int n;
-        const CtlOption options[] = {{.name = "-f", .flag = &follow}, {.name = "-n", .value = &count}, {.name = "--since", .value = &since},
-                {.name = "--grep", .value = &grep}, {0}};
+        const CtlOption options[] = {{.name = "-f", .flag = &follow}, {.name = "-n", .value = &count},
+                {.name = "--since", .value = &since}, {.name = "--grep", .value = &grep}, {0}};
         int r = ctl_options(argc, argv, options, units, 32, &n);
         if (r != CTL_OK)
                 return r;
@@ -172,7 +174,9 @@ int verb_logs(Ctl *c, int argc, char **argv) {
         if (since) {
                 uint64_t ns;
                 if (ctl_since(since, &ns) < 0)
-                        return ctl_fail(c, CTL_USAGE, "--since takes a time (2026-11-21T03:00:00Z) or a duration back from now (10min)");
+                        return ctl_fail(c, CTL_USAGE,
+                                "--since takes a time (2026-11-21T03:00:00Z) or a duration back from now "
+                                "(10min)");
                 snprintf(since_text, sizeof(since_text), "%llu", (unsigned long long)ns);
                 ctl_arg(&call, store[2], sizeof(store[2]), "since_ns", since_text);
         }
@@ -196,7 +200,8 @@ int verb_shutdown(Ctl *c, int argc, char **argv) {
         char *none[1], text[64];
         int n;
         uint64_t v;
-        const CtlOption options[] = {{.name = "--exit-code", .value = &code}, {.name = "--reason", .value = &reason}, {0}};
+        const CtlOption options[] = {
+                {.name = "--exit-code", .value = &code}, {.name = "--reason", .value = &reason}, {0}};
         int r = ctl_options(argc, argv, options, none, 0, &n);
         if (r != CTL_OK)
                 return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `why SUBJECT`: what Guardian knows about a unit now, and the story that the ledger tells: every record with the correlation id of
- * the last healing (or of the decision, action, incident or approval that was named), one sentence a record, each with its index.
+ * `why SUBJECT`: what Guardian knows about a unit now, and the story that the ledger tells: every record with
+ * the correlation id of the last healing (or of the decision, action, incident or approval that was named),
+ * one sentence a record, each with its index.
  */
 #include "common/json/json-read.h"
 #include "common/json-writer.h"
@@ -42,7 +43,8 @@ static void rules_text(const json_t *body, char *out, size_t cap) {
         size_t i, at = 0;
         out[0] = 0;
         json_array_foreach(json_get_path(body, "rules"), i, r) {
-                int n = snprintf(out + at, cap - at, "%s%s", i ? ", " : " by rule ", json_get_str(r, "id", "?"));
+                int n = snprintf(
+                        out + at, cap - at, "%s%s", i ? ", " : " by rule ", json_get_str(r, "id", "?"));
                 if (n < 0 || (size_t)n >= cap - at)
                         return;
                 at += (size_t)n;
@@ -53,12 +55,14 @@ static void missed_text(const json_t *body, char *out, size_t cap) {
         const json_t *m = json_get_path(body, "missed.0");
         out[0] = 0;
         if (m)
-                snprintf(out, cap, "; nearest rule %s: %s", json_get_str(m, "id", "?"), json_get_str(m, "failed", "?"));
+                snprintf(out, cap, "; nearest rule %s: %s", json_get_str(m, "id", "?"),
+                        json_get_str(m, "failed", "?"));
 }
 
 static void sentence(const json_t *r, char *out, size_t cap) {
         const json_t *b = json_get_path(r, "body");
-        const char *kind = json_get_str(r, "kind", "?"), *what = json_get_str(r, "action", "?"), *on = json_get_str(r, "resource", "?");
+        const char *kind = json_get_str(r, "kind", "?"), *what = json_get_str(r, "action", "?"),
+                   *on = json_get_str(r, "resource", "?");
         const char *result = json_get_str(r, "result", ""), *actor = json_get_str(r, "actor", "?");
         char rules[200], missed[200];
         if (strcmp(kind, "anomaly") == 0) {
@@ -66,24 +70,26 @@ static void sentence(const json_t *r, char *out, size_t cap) {
                         json_get_str(b, "message", json_get_str(b, "detail", "")));
         } else if (strcmp(kind, "incident") == 0) {
                 const char *diagnosis = json_get_str(b, "diagnosis", json_get_str(b, "reason", ""));
-                snprintf(out, cap, "incident %s on %s is %s%s%s", json_get_str(b, "id", "?"), on, json_get_str(b, "state", result),
-                        diagnosis[0] ? ": " : "", diagnosis);
+                snprintf(out, cap, "incident %s on %s is %s%s%s", json_get_str(b, "id", "?"), on,
+                        json_get_str(b, "state", result), diagnosis[0] ? ": " : "", diagnosis);
         } else if (strcmp(kind, "decision") == 0) {
                 const char *verdict = json_get_str(b, "verdict", result);
                 rules_text(b, rules, sizeof(rules));
                 missed_text(b, missed, sizeof(missed));
-                snprintf(out, cap, "governance decided %s for %s on %s%s (%s)%s", verdict, what, on, rules, json_get_str(b, "code", "?"),
-                        strcmp(verdict, "deny") == 0 ? missed : "");
+                snprintf(out, cap, "governance decided %s for %s on %s%s (%s)%s", verdict, what, on, rules,
+                        json_get_str(b, "code", "?"), strcmp(verdict, "deny") == 0 ? missed : "");
         } else if (strcmp(kind, "approval") == 0) {
-                snprintf(out, cap, "approval %s: %s, by %s %s", json_get_str(b, "approval_id", json_get_str(b, "id", "?")),
+                snprintf(out, cap, "approval %s: %s, by %s %s",
+                        json_get_str(b, "approval_id", json_get_str(b, "id", "?")),
                         json_get_str(b, "state", result), actor, json_get_str(b, "note", ""));
         } else if (strcmp(kind, "intent") == 0) {
                 snprintf(out, cap, "Guardian made the intent to %s %s durable before acting", what, on);
         } else if (strcmp(kind, "action") == 0) {
-                snprintf(out, cap, "Guardian acted: %s on %s, outcome %s %s", what, on, json_get_str(b, "outcome", result),
-                        json_get_str(b, "reason", ""));
+                snprintf(out, cap, "Guardian acted: %s on %s, outcome %s %s", what, on,
+                        json_get_str(b, "outcome", result), json_get_str(b, "reason", ""));
         } else if (strcmp(kind, "recovery") == 0) {
-                snprintf(out, cap, "%s by %s on %s ran without a verdict, recorded afterwards", what, actor, on);
+                snprintf(out, cap, "%s by %s on %s ran without a verdict, recorded afterwards", what, actor,
+                        on);
         } else {
                 snprintf(out, cap, "%s: %s %s %s", kind, what, on, result);
         }
@@ -118,7 +124,8 @@ static int on_last(Ctl *c, Str line, void *user) {
         auto_json json_t *r = NULL;
         (void)c;
         if (json_read(line, 0, &r, NULL, 0) == 0 && json_get_str(r, "correlation_id", NULL))
-                str_copy(s->correlation, sizeof(s->correlation), str_of(json_get_str(r, "correlation_id", "")));
+                str_copy(s->correlation, sizeof(s->correlation),
+                        str_of(json_get_str(r, "correlation_id", "")));
         return 0;
 }
 
@@ -129,7 +136,8 @@ static int on_search(Ctl *c, Str line, void *user) {
         if (json_read(line, 0, &r, NULL, 0) < 0)
                 return 0;
         const char *fields[] = {json_get_str(r, "request_id", ""), json_get_str(r, "correlation_id", ""),
-                json_get_str(json_get_path(r, "body"), "id", ""), json_get_str(json_get_path(r, "body"), "approval_id", "")};
+                json_get_str(json_get_path(r, "body"), "id", ""),
+                json_get_str(json_get_path(r, "body"), "approval_id", "")};
         char index[32];
         snprintf(index, sizeof(index), "%lld", (long long)json_get_i64(r, "index", -1));
         bool hit = strcmp(index, s->id) == 0;
@@ -159,8 +167,9 @@ static void on_unit(Ctl *c, Str body, const char *code, bool more, void *user) {
                 add(s, json_get_str(b, "kind", "?"), json_get_str(b, "ref", ""), json_get_str(b, "text", ""));
 }
 
-static const uint64_t STORY_KINDS = 1u << RECORD_DECISION | 1u << RECORD_APPROVAL | 1u << RECORD_INTENT | 1u << RECORD_ACTION |
-                                    1u << RECORD_ANOMALY | 1u << RECORD_INCIDENT | 1u << RECORD_RECOVERY;
+static const uint64_t STORY_KINDS = 1u << RECORD_DECISION | 1u << RECORD_APPROVAL | 1u << RECORD_INTENT |
+                                    1u << RECORD_ACTION | 1u << RECORD_ANOMALY | 1u << RECORD_INCIDENT |
+                                    1u << RECORD_RECOVERY;
 
 static void print_story(Ctl *c, const Story *s) {
         Buf out = BUF_INIT(STORY_MAX * 600);
@@ -204,8 +213,11 @@ int verb_why(Ctl *c, int argc, char **argv) {
         r = unit_name_valid(argv[1]) ? ctl_call(c, &c->guardian, &call) : CTL_UNKNOWN;
         c->quiet = quiet;
         if (r == CTL_OK) {
-                RecordQuery q = {.kinds = 1u << RECORD_ANOMALY | 1u << RECORD_ACTION | 1u << RECORD_INCIDENT, .resource = argv[1],
-                        .until_ns = UINT64_MAX, .limit = 1, .newest = true};
+                RecordQuery q = {.kinds = 1u << RECORD_ANOMALY | 1u << RECORD_ACTION | 1u << RECORD_INCIDENT,
+                        .resource = argv[1],
+                        .until_ns = UINT64_MAX,
+                        .limit = 1,
+                        .newest = true};
                 if (records_walk(c, &q, on_last, &s) == CTL_OK && s.correlation[0])
                         tell(c, &s);
                 print_story(c, &s);
@@ -218,7 +230,9 @@ int verb_why(Ctl *c, int argc, char **argv) {
         if (r != CTL_OK)
                 return r;
         if (!s.found)
-                return ctl_fail(c, CTL_UNKNOWN, "'%s' is neither a unit nor an index, request, incident or approval on record", argv[1]);
+                return ctl_fail(c, CTL_UNKNOWN,
+                        "'%s' is neither a unit nor an index, request, incident or approval on record",
+                        argv[1]);
         if (s.correlation[0])
                 r = tell(c, &s);
         print_story(c, &s);
