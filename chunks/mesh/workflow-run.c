@@ -188,10 +188,8 @@ static void action_end(WorkflowEngine *e, WorkflowRun *run, const char *status, 
                         error && *error ? error : code);
         emits_publish(e, run, ok ? &a->on_success : &a->on_failure, part);
         if (w->file->config.log_results) {
-                snprintf(detail, sizeof(detail), "%s %s: %s", a->handler, status,
-                        ok                ? ""
-                        : error && *error ? error
-                                          : code);
+                snprintf(detail, sizeof(detail), "%s %s%s%s", a->handler, status, ok ? "" : ": ",
+                        ok ? "" : (error && *error ? error : code));
                 run_log(e, run, ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "workflow action", detail);
         }
         /* run_drive() goes on: a long list of actions that fail at once must not nest */
