@@ -121,6 +121,22 @@ int links_mesh_socket(ManagedUnit *u, uid_t uid, char *path, size_t cap) {
         return 0;
 }
 
+void links_mesh_socket_close(ManagedUnit *u) {
+        char path[1400];
+        if (u->mesh_listen < 0)
+                return;
+        snprintf(path, sizeof(path), "%s/mesh/%s.sock", u->m->opt->runtime_dir, u->config->name);
+        unlink(path);
+        close(u->mesh_listen);
+        u->mesh_listen = -1;
+}
+
+void links_mesh_dir_remove(Manager *m) {
+        char dir[1300];
+        snprintf(dir, sizeof(dir), "%s/mesh", m->opt->runtime_dir);
+        rmdir(dir);
+}
+
 /* ---- chunk to chunk */
 
 void links_chunk_up(ManagedUnit *u) {

@@ -457,8 +457,7 @@ void manager_free(Manager *m) {
                         output_free(u->output);
                 if (u->group_ready)
                         group_done(&u->group);
-                if (u->mesh_listen >= 0)
-                        close(u->mesh_listen);
+                links_mesh_socket_close(u);
                 unit_issues_clear(u);
                 free(u->plan);
                 free(u->evidence);
@@ -478,6 +477,7 @@ void manager_free(Manager *m) {
         reap_done(&m->reap);
         manifest_done(&m->manifest);
         boot_done(&m->boot);
+        links_mesh_dir_remove(m);
         if (m->notify_dir_fd >= 0) {
                 close(m->notify_dir_fd);
                 rmdir(m->notify_dir);

@@ -206,6 +206,8 @@ void links_chunk_gone(ManagedUnit *u);
 /* A stream for a person to a chunk: *fd is the person's end (caller closes). -ENOENT: no such chunk or not ready. */
 int links_connect_person(Manager *m, const char *unit, const Peer *peer, int *fd);
 int links_mesh_socket(ManagedUnit *u, uid_t uid, char *path, size_t cap); /* RUNTIME/mesh/UNIT.sock, made once */
+void links_mesh_socket_close(ManagedUnit *u); /* and removes its file */
+void links_mesh_dir_remove(Manager *m);
 
 /* ---- lifecycle.c */
 void lifecycle_state(ManagedUnit *u, UnitState from, UnitState to);
