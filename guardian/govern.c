@@ -410,6 +410,12 @@ int govern_init(Manager *m) {
         return r;
 }
 
+void govern_done(Manager *m) {
+        m->enforce = enforce_free(m->enforce);
+        LIST_FOREACH_SAFE(n, next, &m->waiters)
+                waiter_free(container_of(n, Waiter, node));
+}
+
 static void on_enforce_deadline(void *user, uint64_t now_us) {
         Manager *m = user;
         (void)now_us;

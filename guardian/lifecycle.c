@@ -62,6 +62,11 @@ void lifecycle_publish(Manager *m, const char *type, const char *resource, const
         m->n_pending_events++;
 }
 
+void lifecycle_done(Manager *m) {
+        while (m->n_pending_events > 0)
+                drop_oldest(m);
+}
+
 void lifecycle_flush(Manager *m) {
         while (m->n_pending_events > 0 && chunk_part_ready(m, m->mesh)) {
                 PendingEvent *e = container_of(m->pending_events.next, PendingEvent, node);

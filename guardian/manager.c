@@ -463,7 +463,8 @@ void manager_free(Manager *m) {
                 free(u->evidence);
         }
         m->control = control_free(m->control);
-        m->enforce = enforce_free(m->enforce);
+        govern_done(m);
+        lifecycle_done(m);
         if (m->output) {
                 output_hub_flush(m->output, 200);
                 output_hub_free(m->output);

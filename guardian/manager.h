@@ -215,9 +215,11 @@ void lifecycle_end(ManagedUnit *u);
 void lifecycle_boot(Manager *m, const char *what, const char *detail);
 void lifecycle_publish(Manager *m, const char *type, const char *resource, const char *correlation_id, Str payload);
 void lifecycle_flush(Manager *m); /* the mesh is there */
+void lifecycle_done(Manager *m);
 
 /* ---- govern.c */
 int govern_init(Manager *m);
+void govern_done(Manager *m);
 void govern_turn(Manager *m);          /* after every event into enforce: its deadline */
 void govern_unit_settled(ManagedUnit *u); /* its act may have come out */
 void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took no such event now */
