@@ -2,6 +2,7 @@
 #include "guardian/manager.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "guardian/verbs.h"
 #include "supervisor/pid1.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -462,6 +463,7 @@ void manager_free(Manager *m) {
                 free(u->plan);
                 free(u->evidence);
         }
+        verb_logs_done(m);
         m->control = control_free(m->control);
         govern_done(m);
         lifecycle_done(m);

@@ -120,13 +120,21 @@ void verb_logs(const Call *c) {
         list_append(&c->m->followers, &f->node);
 }
 
+static void follow_free(Follow *f) {
+        output_unfollow(&f->follower);
+        list_remove(&f->node);
+        free(f);
+}
+
 void verb_logs_gone(Manager *m, uint64_t client) {
         LIST_FOREACH_SAFE(n, next, &m->followers) {
                 Follow *f = container_of(n, Follow, node);
-                if (f->client != client)
-                        continue;
-                output_unfollow(&f->follower);
-                list_remove(&f->node);
-                free(f);
+                if (f->client == client)
+                        follow_free(f);
         }
+}
+
+void verb_logs_done(Manager *m) {
+        LIST_FOREACH_SAFE(n, next, &m->followers)
+                follow_free(container_of(n, Follow, node));
 }

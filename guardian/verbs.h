@@ -33,3 +33,4 @@ int status_metrics(const Call *c, Buf *out);
 /* ---- logs (verb-logs.c) */
 void verb_logs(const Call *c);
 void verb_logs_gone(Manager *m, uint64_t client);
+void verb_logs_done(Manager *m);

@@ -35,6 +35,7 @@ typedef struct ImmuneUnit {
         uint64_t beat_interval_us, last_beat_us; /* 0: has never sent one in this incarnation */
         bool silent;
         bool ended_well; /* with status 0; what follows says if that was wanted */
+        bool dying; /* its process is gone, its group is being emptied */
         uint64_t cool_until_us;
 } ImmuneUnit;
 

@@ -123,11 +123,17 @@ static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
         bool gone = u->pid && (r->pid != u->pid || r->start_time != u->start_time);
         bool well = u->ended_well;
 
-        u->ended_well = false;
+        /* Guardian tells of the process that is gone while it empties the unit's group; how it ended comes next. */
+        if (r->state == UNIT_STOPPING) {
+                u->dying |= gone;
+                return false;
+        }
+        gone |= u->dying;
+        u->dying = u->ended_well = false;
         if (unit_is_down(r->state))
                 return !unit_is_down(u->state) && (gone || u->pid || u->state == UNIT_STARTING || well) &&
                        !wanted;
-        if (r->state == UNIT_EXITED || r->state == UNIT_INACTIVE || r->state == UNIT_STOPPING)
+        if (r->state == UNIT_EXITED || r->state == UNIT_INACTIVE)
                 return false;
         if (well && (r->state == UNIT_STARTING || r->pid))
                 return !wanted;
