@@ -162,7 +162,6 @@ void make_correlation(Enforce *e, Str given, char out[81]);
 typedef enum EnforceFault {
         FAULT_NONE,
         FAULT_NO_DIGEST,      /* a verdict's digest is not compared */
-        FAULT_NO_REQUEST,     /* a verdict is taken for the target's open proposal whatever its id */
         FAULT_NO_INCARNATION, /* the last check ignores the incarnation */
         FAULT_NO_USE_BY,      /* late verdicts and late acts run */
         FAULT_NO_PAUSE,       /* the last check ignores pause */
@@ -173,7 +172,7 @@ typedef enum EnforceFault {
         FAULT_REPEAT_UNKNOWN, /* an open intent of an earlier Guardian is carried out again */
         FAULT_SELF_VOTE,      /* the requester's vote counts */
         FAULT_NO_HEAL,        /* Heal= is not looked at */
-        FAULT_NO_RENUMBER,    /* unacknowledged appends are forgotten when the ledger restarts */
+        FAULT_NO_RESEND,      /* unacknowledged appends are forgotten when the ledger restarts */
         FAULT_NO_ANSWER,      /* what waits for a dead gate is never ended */
         _FAULT_MAX
 } EnforceFault;

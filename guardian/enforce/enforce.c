@@ -310,11 +310,12 @@ uint64_t enforce_deadline(const Enforce *e) {
         if (e->break_glass_until_us)
                 earlier(&at, e->break_glass_until_us);
         earlier(&at, e->resync_us);
-        /* Only to notice that it stalled; afterwards it is known. */
+        /* Only to notice that it stalled; when it is known to be down or stalled there is nothing to notice.
+         */
         uint64_t oldest = record_queue_oldest(&e->records);
         if (oldest == NONE64)
                 oldest = e->attach_sent_us;
-        if (oldest != NONE64 && e->seen_ledger != PART_STALLED)
+        if (oldest != NONE64 && e->seen_ledger != PART_STALLED && !e->ledger_failed && !e->rollback)
                 earlier(&at, oldest + ENFORCE_DOWN_US);
         return at;
 }

@@ -440,9 +440,6 @@ void flow_action_done(Enforce *e, Proposal *p, const char *code, uint64_t index,
 /* ---- verdicts */
 static Proposal *verdict_for(Enforce *e, const Msg *m) {
         Proposal *p = proposal_find(e, msg_bytes(m, TAG_REQUEST_ID));
-        if (!p && FAULTY(FAULT_NO_REQUEST))
-                for (unsigned i = 0; i < ELEMENTSOF(e->open) && !p; i++)
-                        p = e->open[i] && e->open[i]->stage == STAGE_DECIDE ? e->open[i] : NULL;
         if (!p || p->ungated || (p->stage != STAGE_DECIDE && p->stage != STAGE_REDECIDE))
                 return NULL;
         return p;

@@ -159,7 +159,7 @@ void ledger_resync(Enforce *e, EnforceNow now) {
 void enforce_ledger_lost(Enforce *e, EnforceNow now) {
         e->ledger_attached = e->ledger_ready = false;
         e->attach_sent_us = e->resync_us = NONE64;
-        if (FAULTY(FAULT_NO_RENUMBER)) {
+        if (FAULTY(FAULT_NO_RESEND)) {
                 record_queue_done(&e->records);
                 record_queue_init(&e->records, e->records.send, e->records.user);
         }
@@ -195,6 +195,9 @@ static void open_intent(Enforce *e, const Msg *m, EnforceNow now) {
         str_copy(p->outcome_reason, sizeof(p->outcome_reason),
                 STR_LIT("Guardian ended before the outcome was known"));
         e->counters.closed_unknown++;
+        const EnforceVerb *v = enforce_verb(str_of(p->r.action));
+        if (v && v->healing)
+                flow_count_act(e, p->r.target, now.boot_us); /* it may have run, and not long ago */
         if (FAULTY(FAULT_REPEAT_UNKNOWN))
                 e->ops.act(e->user, &p->r, false);
         flow_append_action(e, p, now);
@@ -280,11 +283,14 @@ static void attached(Enforce *e, const Msg *m, EnforceNow now) {
 
 /* ---- readings */
 static void read_record(Enforce *e, const Msg *m, EnforceNow now) {
-        if (!str_eq(msg_str(m, TAG_WRITER), "guardian"))
+        /* What this run wrote (the closing of an open intent) is counted already. */
+        if (!str_eq(msg_str(m, TAG_WRITER), "guardian") || msg_u64(m, TAG_EPOCH, 0) == e->records.epoch)
                 return;
         uint64_t kind = msg_u64(m, TAG_KIND, 0);
         if (kind == RECORD_CONFIG && str_eq(msg_str(m, TAG_ACTION), "lockdown")) {
-                e->lockdown = str_eq(msg_str(m, TAG_RESULT), "on"); /* in order: the last one holds */
+                bool on = str_eq(msg_str(m, TAG_RESULT), "on"); /* in order: the last one holds */
+                e->lockdown_epoch += on != e->lockdown;
+                e->lockdown = on;
         } else if (kind == RECORD_RECOVERY && msg_has(m, TAG_REQUEST_ID)) {
                 Spooled *s = spooled_find(e, msg_bytes(m, TAG_REQUEST_ID));
                 if (!s)

@@ -213,8 +213,12 @@ static void register_again(Enforce *e, const Msg *m, EnforceNow now) {
                 people_close(e, a, APPROVAL_VOID, "stale_target", now);
         else if (now.wall_ns < asked_ns || now.boot_us >= a->expires_boot_us)
                 people_close(e, a, APPROVAL_EXPIRED, "expired", now);
-        else if (approved)
-                p->stage = STAGE_REDECIDE; /* the gate evaluates it by itself at its start */
+        else if (approved) {
+                /* The gate evaluates it by itself at its start, and knows nothing of a lockdown since the
+                 * question. */
+                p->stage = STAGE_REDECIDE;
+                p->lockdown_epoch -= e->lockdown;
+        }
 }
 
 void people_pending(Enforce *e, const Msg *m, EnforceNow now) {

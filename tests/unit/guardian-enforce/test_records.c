@@ -214,7 +214,9 @@ START_TEST(test_ledger_failed_keeps_records) {
         refuse_next(w, "ledger_failed");
         ck_assert_int_eq(status(w).ledger, PART_DOWN);
         ck_assert_uint_eq(status(w).open, 1);
-        w->ledger_seq = w->log[w->n_log - 1].seq; /* a new instance knows what is on disk */
+        world_pass(w, 2 * ENFORCE_USE_BY_US);
+        ck_assert_uint_eq(enforce_deadline(w->e), NONE); /* nothing to do until it is replaced */
+        w->ledger_seq = w->log[w->n_log - 1].seq;        /* a new instance knows what is on disk */
         enforce_ledger_lost(w->e, w->now);
         enforce_ledger_attached(w->e, w->now);
         pump(w);
