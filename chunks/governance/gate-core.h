@@ -86,3 +86,8 @@ void gate_stats(const Gate *g, GateStats *ret);
 /* Documents of the person verbs `trust` and `policy`. */
 void gate_trust_json(const Gate *g, const char *component /* NULL: all */, const GateNow *now, JsonWriter *w);
 void gate_policy_json(const Gate *g, JsonWriter *w);
+
+#ifdef GUARDIAN_TEST_HOOKS
+/* Guards switched off, so that the simulator can show that it notices. */
+extern bool gate_fault_judge_twice, gate_fault_no_budget;
+#endif

@@ -4,7 +4,7 @@
  * and `verdict`, where what the mode, a rule's own level or break-glass relaxes does not. The constitutional
  * and lockdown tiers and the budgets are never relaxed.
  */
-#include "chunks/governance/gate-eval.h"
+#include "chunks/governance/gate-core.h"
 #include "common/cleanup.h"
 #include <errno.h>
 #include <stdio.h>
@@ -159,7 +159,15 @@ static void match_rules(const GatePolicy *p, const GateInput *in, const RuleCont
 }
 
 /* Budgets hold in every mode: an empty one is a denial of the highest tier. */
+#ifdef GUARDIAN_TEST_HOOKS
+bool gate_fault_no_budget;
+#endif
+
 static bool budget_empty(const GateInput *in, GateDecision *d) {
+#ifdef GUARDIAN_TEST_HOOKS
+        if (gate_fault_no_budget)
+                return false;
+#endif
         bool empty = false;
         for (unsigned i = 0; i < in->n_budgets; i++) {
                 char id[48];

@@ -223,8 +223,18 @@ static const char *check_form(WriterId writer, const Record *r, const char **why
         return NULL;
 }
 
+#ifdef GUARDIAN_TEST_HOOKS
+bool ledger_fault_no_intent_check, ledger_fault_no_dedup;
+#endif
+
 static const char *check_intent(LedgerCore *core, const Record *r, const char **why) {
         Decision *d = find_decision(core, r->ref);
+#ifdef GUARDIAN_TEST_HOOKS
+        if (ledger_fault_no_intent_check) {
+                core->n_intents_waiting++;
+                return NULL;
+        }
+#endif
         if (!d)
                 return refuse("intent_refused", "ref is no decision of governance that allows", why);
         if (!r->has_request_id || !r->has_digest || memcmp(d->request_id, r->request_id, 16) != 0 ||
@@ -342,6 +352,10 @@ const char *ledger_core_append(
         Writer *w = &core->writers[id];
         if (!w->attached || r->epoch != w->epoch)
                 return refuse("E.CONFLICT", "not attached under that epoch", why);
+#ifdef GUARDIAN_TEST_HOOKS
+        if (ledger_fault_no_dedup && r->seq <= w->last_seq)
+                w->last_seq = r->seq - 1;
+#endif
         if (r->seq <= w->last_seq)
                 return repeated(core, (WriterId)id, r, waiter, ack, why);
         if (!w->fresh && r->seq != w->last_seq + 1)

@@ -31,6 +31,15 @@ static const struct {
         {"no_resend", FAULT_NO_RESEND},
         {"no_answer", FAULT_NO_ANSWER},
 };
+static const struct {
+        const char *name;
+        bool *on;
+} switches[] = {
+        {"gate_judges_twice", &gate_fault_judge_twice},
+        {"gate_no_budget", &gate_fault_no_budget},
+        {"ledger_no_intent_check", &ledger_fault_no_intent_check},
+        {"ledger_no_dedup", &ledger_fault_no_dedup},
+};
 #endif
 
 /* ---- the shipped policy, read once */
@@ -128,6 +137,11 @@ static int set_fault(const char *name) {
         for (size_t i = 0; i < ELEMENTSOF(faults); i++)
                 if (strcmp(faults[i].name, name) == 0) {
                         enforce_fault = faults[i].fault;
+                        return 0;
+                }
+        for (size_t i = 0; i < ELEMENTSOF(switches); i++)
+                if (strcmp(switches[i].name, name) == 0) {
+                        *switches[i].on = true;
                         return 0;
                 }
 #endif
