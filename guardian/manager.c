@@ -103,31 +103,38 @@ static void boot_aborted(Manager *m, uint32_t index) {
                 m->stopping = true;
 }
 
-static void finish_leftovers(Manager *m, bool kill_now);
+/* The loop ends with the last descendant, never with a pause of fixed length. */
+static bool ended(Manager *m) {
+        if (!m->leftovers || !reap_no_children())
+                return false;
+        uv_stop(&m->loop);
+        return true;
+}
+
+static void signal_leftovers(Manager *m, int sig);
 
 static void on_leftover_deadline(void *user, uint64_t now_us) {
         (void)now_us;
-        finish_leftovers(user, true);
+        signal_leftovers(user, SIGKILL);
 }
 
-/* Every unit is down. What is left are orphans of helpers or of units that left their group: TERM, then KILL. */
-static void finish_leftovers(Manager *m, bool kill_now) {
-        static TimerId deadline;
-        if (reap_no_children()) {
-                m->stopped = true;
-                uv_stop(&m->loop);
+/* Every unit is down. What is left are orphans that belong to no unit any more: TERM, then KILL until none is left (killing one
+ * may hand us its children). */
+static void signal_leftovers(Manager *m, int sig) {
+        m->leftovers = true;
+        if (ended(m))
                 return;
-        }
         ProcTable t = {0};
         if (proc_table_read(&t) == 0) {
                 for (size_t i = 0; i < t.n; i++)
                         if (t.items[i].ppid == getpid())
-                                process_signal(t.items[i].pid, t.items[i].start, kill_now ? SIGKILL : SIGTERM);
+                                process_signal(t.items[i].pid, t.items[i].start, sig);
         } else if (getpid() == 1) {
-                process_signal_all(kill_now ? SIGKILL : SIGTERM);
+                process_signal_all(sig);
         }
         proc_table_done(&t);
-        timer_heap_set(&m->heap, &deadline, clock_boot_us() + (kill_now ? 100000 : LEFTOVER_GRACE_US), on_leftover_deadline, m);
+        timer_heap_set(&m->heap, &m->leftover_timer, clock_boot_us() + (sig == SIGKILL ? 100000 : LEFTOVER_GRACE_US),
+                on_leftover_deadline, m);
 }
 
 static void carry_out(Manager *m, const BootOrder *o) {
@@ -165,7 +172,7 @@ static void carry_out(Manager *m, const BootOrder *o) {
                 boot_aborted(m, o->unit);
                 break;
         case BOOT_ORDER_STOPPED:
-                finish_leftovers(m, false);
+                signal_leftovers(m, SIGTERM);
                 break;
         case BOOT_ORDER_NONE:
                 break;
@@ -231,17 +238,8 @@ static void on_sigchld(Manager *m) {
         group_root_refresh(&m->groups); /* callbacks may have looked before the last was reaped */
         if (n > 0)
                 unit_check_emptying(m);
-        if (m->boot.stopping && n > 0 && m->q_len == 0 && reap_no_children()) {
-                bool down = true;
-                for (uint32_t i = 0; i < m->n_units && down; i++)
-                        down = unit_is_down(&m->units[i].machine);
-                if (down && m->stopping) {
-                        manager_pump(m); /* the last STOPPED order may be due */
-                        if (reap_no_children() && m->boot.queue && !m->stopped)
-                                finish_leftovers(m, false);
-                }
-        }
         manager_pump(m);
+        ended(m);
 }
 
 static void on_signal(uv_signal_t *h, int sig) {

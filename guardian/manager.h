@@ -147,7 +147,9 @@ struct Manager {
         List person_links;
         uint64_t unit_soft_nofile;
 
-        bool stopping, stopped;
+        bool stopping;
+        bool leftovers; /* units are down, orphans may be left */
+        TimerId leftover_timer;
         bool shutdown_asked; /* by a person: carried out at the end of this turn, after the answer */
         int shutdown_status;
         char shutdown_why[256];
