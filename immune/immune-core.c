@@ -240,8 +240,10 @@ int immune_on_evidence(ImmuneCore *c, ImmuneNow now, uint64_t token, const Evide
                 if (i->wait != WAIT_EVIDENCE || i->token != token)
                         continue;
                 i->n_evidence = n < IMMUNE_EVIDENCE_MAX ? n : IMMUNE_EVIDENCE_MAX;
-                memcpy(i->evidence, e, i->n_evidence * sizeof(*e));
-                qsort(i->evidence, i->n_evidence, sizeof(*e), by_key); /* as the record has it */
+                if (i->n_evidence > 0) {
+                        memcpy(i->evidence, e, i->n_evidence * sizeof(*e));
+                        qsort(i->evidence, i->n_evidence, sizeof(*e), by_key); /* as the record has it */
+                }
                 incident_evidence(c, now, i);
                 return c->error;
         }

@@ -149,7 +149,7 @@ static RuleResult test_order(RuleOp op, int d) {
 
 static RuleResult eval_test(
         const RuleProgram *r, const RuleNode *n, const RuleContext *c, RuleValue *v, int *found) {
-        const RuleConst *k = r->consts + n->first;
+        const RuleConst *k = r->consts ? r->consts + n->first : NULL; /* `exists` alone has no constant */
         *found = c->lookup(c->user, n->id, n->field, v);
         if (n->op == RULE_EXISTS)
                 return *found < 0 ? RULE_ERROR : truth((*found == 0) == (n->n == 0 || k->b));
