@@ -4,8 +4,11 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 
-build_packages="gcc meson ninja-build pkg-config python3 libuv1-dev libinih-dev libyaml-dev libseccomp-dev libsodium-dev
- libjansson-dev libsqlite3-dev check"
+# libc6-dev by name: --no-install-recommends leaves it out of gcc.
+build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev libinih-dev libyaml-dev libsodium-dev libjansson-dev
+ libsqlite3-dev check"
+# unshare, setsid; ps
+test_packages="util-linux procps"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
@@ -39,16 +42,29 @@ build_dir() {
         fi
 }
 
-# build [meson options]: configures once, compiles; the programs stand in $build/stage afterwards.
+# clang with its runtime library (sanitizers, libFuzzer), which is a package of its own.
+ensure_clang() {
+        ensure_packages clang
+        ensure_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+}
+
+# build: the programs, in $build/stage afterwards.
 build() {
         build=$(build_dir)
+        compile
+}
+
+# compile [CC=compiler] [meson options]: configures the folder $build once and compiles it.
+compile() {
         # Debian's tools, not those of a language manager that stands first on PATH.
         PATH=/usr/bin:$PATH
         export PATH
         log=${TMPDIR:-/tmp}/guardian-build-$(id -u).log
         if [ ! -e "$build/build.ninja" ]; then
                 say "configuring $build"
-                meson setup "$build" "$@" >"$log" 2>&1 || { cat "$log" >&2; die "meson setup failed"; }
+                cc=
+                case ${1:-} in CC=*) cc=$1; shift ;; esac
+                env $cc meson setup "$build" "$@" >"$log" 2>&1 || { cat "$log" >&2; die "meson setup failed"; }
         fi
         say "building $build"
         meson compile -C "$build" >"$log" 2>&1 || { tail -n 60 "$log" >&2; die "the build failed"; }
