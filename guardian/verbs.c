@@ -234,8 +234,23 @@ static void verb_wait(const Call *c) {
 static void verb_metrics(const Call *c) {
         verb_document(c, status_metrics);
 }
+/* What is known is told, even when a name is wrong. */
 static void verb_status(const Call *c) {
-        verb_document(c, status_document);
+        Buf out = BUF_INIT(REPLY_MAX);
+        char text[200] = "";
+        size_t pos = 0;
+        Str s;
+        while (msg_next_str(c->msg, TAG_UNIT, &pos, &s))
+                if (!manager_unit(c->m, s))
+                        snprintf(text, sizeof(text), "there is no unit '%.*s'", (int)s.n, s.p);
+        int r = status_document(c, &out);
+        if (r < 0)
+                verb_result(c, 1, "failed", strerror(-r), (Str){NULL, 0});
+        else if (text[0])
+                verb_result(c, code_exit_status(CODE_UNKNOWN_UNIT), code_to_string(CODE_UNKNOWN_UNIT), text, (Str){(char *)out.data, out.len});
+        else
+                verb_result(c, 0, "ok", NULL, (Str){(char *)out.data, out.len});
+        buf_done(&out);
 }
 static void verb_boot(const Call *c) {
         verb_document(c, status_boot);

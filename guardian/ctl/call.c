@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/clock.h"
+#include "common/json-writer.h"
 #include "guardian/ctl/ctl.h"
+#include "guardian/ctl/text.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) {
+        char text[2048] = "guardianctl: ";
+        size_t n = strlen(text);
         (void)c;
         va_list ap;
-        fputs("guardianctl: ", stderr);
         va_start(ap, fmt);
-        vfprintf(stderr, fmt, ap);
+        vsnprintf(text + n, sizeof(text) - n, fmt, ap);
         va_end(ap);
-        fputc('\n', stderr);
+        text_error(text);
         return status;
 }
 
@@ -73,23 +76,31 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
                 if (m.type != MSG_RESULT || msg_u64(&m, TAG_REQ, 0) != req)
                         continue;
                 char code[65];
-                Str text = msg_str(&m, TAG_MESSAGE);
-                int status = (int)msg_u64(&m, TAG_STATUS, 1);
-                bool more = msg_bool(&m, TAG_MORE, false);
-                str_copy(code, sizeof(code), msg_str(&m, TAG_CODE));
+                CtlAnswer a = {.body = m.payload,
+                        .message = msg_str(&m, TAG_MESSAGE),
+                        .code = str_copy(code, sizeof(code), msg_str(&m, TAG_CODE)),
+                        .status = (int)msg_u64(&m, TAG_STATUS, 1),
+                        .more = msg_bool(&m, TAG_MORE, false)};
                 if (call->on)
-                        call->on(c, m.payload, code, more, call->user);
-                if (!more && status != 0 && !c->quiet)
-                        fprintf(stderr, "guardianctl: %s: %s%s%.*s\n", call->verb, code, text.n ? ": " : "",
-                                (int)text.n, text.p ? text.p : "");
-                if (!more || call->stop_at_first)
-                        return status;
+                        call->on(c, &a, call->user);
+                if (a.more && !call->stop_at_first)
+                        continue;
+                if (a.status != 0 && a.status != CTL_WAITING && !call->silent)
+                        ctl_refused(call, &a);
+                return a.status;
         }
+}
+
+int ctl_chunk_silent(Ctl *c, const char *unit, Client *ret) {
+        int status = CTL_NO;
+        if (!ctl_try_open(c, CTL_QUERY_TIMEOUT_US))
+                return CTL_UNREACHABLE;
+        return client_connect_chunk(&c->guardian, unit, ret, &status) == 0 ? CTL_OK : status;
 }
 
 int ctl_chunk(Ctl *c, const char *unit, Client *ret) {
         int status = CTL_NO;
-        int r = ctl_open(c, 10 * 1000000ull);
+        int r = ctl_open(c, CTL_QUERY_TIMEOUT_US);
         if (r != CTL_OK)
                 return r;
         r = client_connect_chunk(&c->guardian, unit, ret, &status);
@@ -104,4 +115,65 @@ void ctl_print_body(Ctl *c, Str body) {
                 fwrite(body.p, 1, body.n, stdout);
                 fputc('\n', stdout);
         }
+}
+
+typedef struct Printer {
+        void (*show)(Ctl *c, Str body);
+        const CtlCall *call;
+        bool printed;
+} Printer;
+
+/* An answer without a document still is one: its code, and why. */
+static void print_code(Ctl *c, const CtlAnswer *a) {
+        Buf out = BUF_INIT(8192);
+        JsonWriter w;
+        json_init(&w, &out, false);
+        json_object_begin(&w);
+        json_kv_str(&w, "code", a->code);
+        json_key(&w, "reason");
+        if (a->message.n)
+                json_str(&w, a->message);
+        else
+                json_null(&w);
+        json_object_end(&w);
+        if (json_finish(&w) == 0)
+                ctl_print_body(c, (Str){(char *)out.data, out.len});
+        buf_done(&out);
+}
+
+static void print_document(Ctl *c, const CtlAnswer *a, void *user) {
+        Printer *p = user;
+        bool good = a->status == 0 || a->status == CTL_WAITING;
+        if (c->json && a->body.n)
+                ctl_print_body(c, a->body);
+        else if (c->json && !p->printed && !a->more && !p->call->stream)
+                print_code(c, a);
+        else if (!c->json && a->body.n && p->show && (good || p->call->show_all))
+                p->show(c, a->body);
+        else if (!c->json && !c->quiet && !a->body.n && good && a->message.n)
+                printf("%s: %.*s\n", p->call->verb, (int)a->message.n, a->message.p);
+        p->printed = true;
+}
+
+int ctl_document(Ctl *c, CtlCall *call, void (*show)(Ctl *, Str), uint64_t timeout_us) {
+        Printer p = {.show = show, .call = call};
+        int r = ctl_open(c, timeout_us);
+        if (r != CTL_OK)
+                return r;
+        call->on = print_document;
+        call->user = &p;
+        return ctl_call(c, &c->guardian, call);
+}
+
+int ctl_chunk_document(Ctl *c, const char *unit, CtlCall *call, void (*show)(Ctl *, Str)) {
+        Printer p = {.show = show, .call = call};
+        Client to;
+        int r = ctl_chunk(c, unit, &to);
+        if (r != CTL_OK)
+                return r;
+        call->on = print_document;
+        call->user = &p;
+        r = ctl_call(c, &to, call);
+        client_close(&to);
+        return r;
 }

@@ -21,6 +21,7 @@ enum {
 typedef struct Ctl {
         char runtime[1024], state[1024];
         bool json, quiet, color;
+        bool terminal;    /* stdout is one */
         bool state_given; /* by --state: records are read from there, whether Guardian runs or not */
         bool timeout_set;
         uint64_t timeout_us; /* UINT64_MAX: none */
@@ -52,12 +53,20 @@ extern const size_t ctl_n_verbs;
 int ctl_open(Ctl *c, uint64_t timeout_us);
 /* Likewise, but silent: false when nobody is there. */
 bool ctl_try_open(Ctl *c, uint64_t timeout_us);
-static const uint64_t CTL_QUERY_TIMEOUT_US = 10 * 1000000ull; /* of verbs that only read */
-int ctl_usage(const char *verb); /* prints the verb's usage on stderr; CTL_USAGE */
+#define CTL_QUERY_TIMEOUT_US (10 * 1000000ull) /* of verbs that only read */
+int ctl_usage(const char *verb);               /* prints the verb's usage on stderr; CTL_USAGE */
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- calls. `on` gets every RESULT's body (may be empty); returns the last status, or a CTL_ status after
- * saying why. */
+/* ---- calls */
+
+typedef struct CtlAnswer {
+        Str body; /* JSON, may be empty */
+        Str message;
+        const char *code;
+        int status;
+        bool more;
+} CtlAnswer;
+
 typedef struct CtlCall {
         const char *verb;
         const char *const *units;
@@ -65,16 +74,28 @@ typedef struct CtlCall {
         const char *args[24]; /* "key=value" */
         unsigned n_args;
         const char *reason;
-        void (*on)(Ctl *c, Str body, const char *code, bool more, void *user);
+        void (*on)(Ctl *c, const CtlAnswer *a, void *user);
         void *user;
-        bool stop_at_first; /* return at the first RESULT even with MORE (status is its own) */
+        bool stop_at_first; /* return at the first answer even with MORE (status is its own) */
+        bool show_all;      /* show the document of a refusal too */
+        bool stream;        /* of lines: none is an answer too */
+        bool silent;        /* a refusal is no error to tell */
 } CtlCall;
+/* `on` gets every RESULT. Returns the last status, or a CTL_ status; says why on stderr (refuse.c). */
 int ctl_call(Ctl *c, Client *to, const CtlCall *call);
 void ctl_arg(CtlCall *call, char *store, size_t cap, const char *key,
         const char *value); /* store lives as long as call */
 /* A chunk's stream; CTL_OK or a status after saying why. */
 int ctl_chunk(Ctl *c, const char *unit, Client *ret);
-void ctl_print_body(Ctl *c, Str body); /* the JSON as it came, and a newline */
+int ctl_chunk_silent(Ctl *c, const char *unit, Client *ret); /* without saying it */
+void ctl_print_body(Ctl *c, Str body);                       /* the JSON as it came, and a newline */
+/* A call whose answer is one document: as it came with --json, through `show` otherwise. Refusals are not
+ * shown, but told. */
+int ctl_document(Ctl *c, CtlCall *call, void (*show)(Ctl *, Str), uint64_t timeout_us);
+/* Likewise to a chunk's stream. */
+int ctl_chunk_document(Ctl *c, const char *unit, CtlCall *call, void (*show)(Ctl *, Str));
+/* The error of a refused call: what was asked, the stable code, why, a hint. */
+void ctl_refused(const CtlCall *call, const CtlAnswer *a);
 
 /* ---- verbs, by file */
 int verb_status(Ctl *c, int argc, char **argv); /* units.c */

@@ -60,6 +60,9 @@ static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
         q.newest = tail;
         if (tail && !q.limit)
                 q.limit = 20;
+        if (tail && q.limit > RECORDS_MAX)
+                return ctl_fail(
+                        c, CTL_USAGE, "tail takes at most %u records; ledger query takes any", RECORDS_MAX);
         return records_walk(c, &q, print_line, NULL);
 }
 

@@ -182,7 +182,9 @@ static int common_options(Ctl *c, int *argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        Ctl c = {.color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+        bool terminal = isatty(STDOUT_FILENO);
+        Ctl c = {.color = terminal && !getenv("NO_COLOR"),
+                .terminal = terminal,
                 .timeout_us = UINT64_MAX,
                 .guardian.fd = -1,
                 .guardian.pending_fd = -1};

@@ -3,6 +3,7 @@
  * that Guardian made. */
 #include "common/clock.h"
 #include "common/gme.h"
+#include "common/json-writer.h"
 #include "common/json/json-read.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/records.h"
@@ -25,6 +26,38 @@ static int await(Ctl *c, Client *to, uint64_t req, Msg *m) {
                 if (m->type == MSG_RESULT && msg_u64(m, TAG_REQ, 0) == req)
                         return CTL_OK;
         }
+}
+
+/* What the mesh answered. Exit status. */
+static int emitted(Ctl *c, const Msg *m) {
+        Str code = msg_str(m, TAG_CODE), text = msg_str(m, TAG_MESSAGE);
+        int status = (int)msg_u64(m, TAG_STATUS, 1);
+        Buf out = BUF_INIT(8192);
+        JsonWriter w;
+        json_init(&w, &out, false);
+        json_object_begin(&w);
+        json_key(&w, "code");
+        json_str(&w, code);
+        json_key(&w, "index");
+        if (status == 0 && msg_has(m, TAG_INDEX))
+                json_u64(&w, msg_u64(m, TAG_INDEX, 0));
+        else
+                json_null(&w);
+        json_key(&w, "reason");
+        if (text.n)
+                json_str(&w, text);
+        else
+                json_null(&w);
+        json_object_end(&w);
+        if (c->json && json_finish(&w) == 0)
+                ctl_print_body(c, (Str){(char *)out.data, out.len});
+        else if (status == 0 && !c->quiet)
+                printf("durable as record %llu\n", (unsigned long long)msg_u64(m, TAG_INDEX, 0));
+        buf_done(&out);
+        if (status != 0)
+                ctl_fail(c, status, "emit: %.*s: %.*s", (int)code.n, code.p, (int)text.n,
+                        text.p ? text.p : "");
+        return status;
 }
 
 int verb_emit(Ctl *c, int argc, char **argv) {
@@ -66,18 +99,8 @@ int verb_emit(Ctl *c, int argc, char **argv) {
                 r = bad_stream(c, &to, r);
         else
                 r = await(c, &to, 1, &m);
-        if (r == CTL_OK) {
-                Str code = msg_str(&m, TAG_CODE), text = msg_str(&m, TAG_MESSAGE);
-                r = (int)msg_u64(&m, TAG_STATUS, 1);
-                if (c->json)
-                        printf("{\"code\":\"%.*s\",\"index\":%lld}\n", (int)code.n, code.p,
-                                (long long)msg_u64(&m, TAG_INDEX, 0));
-                else if (r == 0 && !c->quiet)
-                        printf("durable as record %llu\n", (unsigned long long)msg_u64(&m, TAG_INDEX, 0));
-                if (r != 0)
-                        ctl_fail(c, r, "emit: %.*s: %.*s", (int)code.n, code.p, (int)text.n,
-                                text.p ? text.p : "");
-        }
+        if (r == CTL_OK)
+                r = emitted(c, &m);
         client_close(&to);
         return r;
 }
@@ -145,28 +168,29 @@ int verb_events(Ctl *c, int argc, char **argv) {
         if (strcmp(pattern, "**") != 0 && pattern_check(pattern) < 0)
                 return ctl_fail(c, CTL_USAGE,
                         "'%s' is no pattern: dotted lower case, * for one segment, ** at the end", pattern);
-        if (count && parse_u64(count, &limit) < 0)
-                return ctl_fail(c, CTL_USAGE, "-n takes a number");
+        if (count && (parse_u64(count, &limit) < 0 || limit == 0 || limit > RECORDS_MAX))
+                return ctl_fail(c, CTL_USAGE, "-n takes a number from 1 to %u", RECORDS_MAX);
         return follow ? follow_events(c, pattern) : records_events(c, pattern, limit);
 }
 
 int verb_workflow(Ctl *c, int argc, char **argv) {
         if (argc != 2 || (strcmp(argv[1], "list") != 0 && strcmp(argv[1], "stats") != 0))
                 return ctl_usage("workflow");
-        CtlCall call = {.verb = strcmp(argv[1], "list") == 0 ? "workflows" : "workflow-stats"};
-        return ctl_chunk_document(c, "mesh", &call, show_pairs);
+        bool list = strcmp(argv[1], "list") == 0;
+        CtlCall call = {.verb = list ? "workflows" : "workflow-stats"};
+        return ctl_chunk_document(c, "mesh", &call, list ? show_workflows : show_pairs);
 }
 
 int verb_queue(Ctl *c, int argc, char **argv) {
         if (argc != 2 || strcmp(argv[1], "stats") != 0)
                 return ctl_usage("queue");
         CtlCall call = {.verb = "queue-stats"};
-        return ctl_chunk_document(c, "mesh", &call, show_pairs);
+        return ctl_chunk_document(c, "mesh", &call, show_queues);
 }
 
 int verb_dlq(Ctl *c, int argc, char **argv) {
         if (argc != 2 || strcmp(argv[1], "list") != 0)
                 return ctl_usage("dlq");
         CtlCall call = {.verb = "dlq"};
-        return ctl_chunk_document(c, "mesh", &call, show_pairs);
+        return ctl_chunk_document(c, "mesh", &call, show_dlq);
 }

@@ -50,12 +50,10 @@ bool log_files_live(const LogFiles *f) {
 
 /* ---- which directory */
 
-static void on_version(Ctl *c, Str body, const char *code, bool more, void *user) {
+static void on_version(Ctl *c, const CtlAnswer *a, void *user) {
         auto_json json_t *d = NULL;
-        (void)code;
-        (void)more;
         (void)user;
-        if (json_read(body, 0, &d, NULL, 0) < 0)
+        if (json_read(a->body, 0, &d, NULL, 0) < 0)
                 return;
         const char *dir = json_get_str(d, "state_dir", "");
         if (dir[0])
@@ -65,11 +63,9 @@ static void on_version(Ctl *c, Str body, const char *code, bool more, void *user
 const char *offline_state(Ctl *c) {
         if (c->state_given || !ctl_try_open(c, CTL_QUERY_TIMEOUT_US))
                 return c->state;
-        bool quiet = c->quiet;
-        c->quiet = true; /* where it can't be learnt the default holds */
-        CtlCall call = {.verb = "version", .on = on_version};
+        /* where it can't be learnt the default holds */
+        CtlCall call = {.verb = "version", .on = on_version, .silent = true};
         (void)ctl_call(c, &c->guardian, &call);
-        c->quiet = quiet;
         return c->state;
 }
 
@@ -121,7 +117,8 @@ static void fill_filter(LogFilter *f, const RecordQuery *q) {
 
 /* 0; 1: enough; -errno. */
 static int hand_over(Walk *w, const Record *r, const uint8_t hash[32], const uint8_t *frame) {
-        if (r->index < w->q->from || !log_filter_match(&w->filter, r))
+        if (r->index < w->q->from || !log_filter_match(&w->filter, r) ||
+                !record_action_fits(w->q, r->meta[META_ACTION]))
                 return 0;
         w->line.len = 0;
         int e = record_to_json(r, hash, w->leaf ? record_leaf_bytes(frame) : (Str){NULL, 0}, &w->line);

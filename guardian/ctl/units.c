@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs about units and Guardian itself. */
+#include "common/cleanup.h"
+#include "common/vocab.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/show.h"
 #include <string.h>
-
-static const uint64_t QUERY_TIMEOUT_US = 10 * 1000000ull;
-
-/* The body of a RESULT: as it is with --json, else through `show`. */
-typedef struct Printer {
-        void (*show)(Ctl *c, Str body);
-} Printer;
-
-static void print(Ctl *c, Str body, const char *code, bool more, void *user) {
-        const Printer *p = user;
-        (void)code;
-        (void)more;
-        if (!body.n)
-                return;
-        if (c->json || !p->show)
-                ctl_print_body(c, body);
-        else
-                p->show(c, body);
-}
-
-static int document(Ctl *c, CtlCall *call, void (*show)(Ctl *, Str), uint64_t timeout_us) {
-        Printer p = {show};
-        int r = ctl_open(c, timeout_us);
-        if (r != CTL_OK)
-                return r;
-        call->on = print;
-        call->user = &p;
-        return ctl_call(c, &c->guardian, call);
-}
 
 int verb_status(Ctl *c, int argc, char **argv) {
         bool failed = false;
@@ -41,10 +14,14 @@ int verb_status(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, units, 64, &n);
         if (r != CTL_OK)
                 return r;
-        CtlCall call = {.verb = "status", .units = (const char *const *)units, .n_units = (unsigned)n};
+        CtlCall call = {.verb = "status",
+                .units = (const char *const *)units,
+                .n_units = (unsigned)n,
+                .show_all = true};
+        show_units_named = n > 0;
         if (failed)
                 call.args[call.n_args++] = "failed=1";
-        return document(c, &call, show_status, QUERY_TIMEOUT_US);
+        return ctl_document(c, &call, show_status, CTL_QUERY_TIMEOUT_US);
 }
 
 /* One request a unit; the worst status counts. */
@@ -55,11 +32,12 @@ static int each_unit(Ctl *c, const char *verb, char **units, int n, const char *
                 return ctl_usage(verb);
         for (int i = 0; i < n; i++) {
                 const char *unit[1] = {units[i]};
+                ctl_asked("%s %s", verb, units[i]);
                 CtlCall call = {
                         .verb = verb, .units = unit, .n_units = 1, .reason = reason, .stop_at_first = true};
                 for (unsigned k = 0; k < n_args; k++)
                         call.args[call.n_args++] = args[k];
-                int r = document(c, &call, show_reply, UINT64_MAX);
+                int r = ctl_document(c, &call, show_reply, UINT64_MAX);
                 worst = r > worst ? r : worst;
         }
         return worst;
@@ -111,6 +89,18 @@ int verb_pin(Ctl *c, int argc, char **argv) {
         return each_unit(c, "pin", operands, 1, reason, args, 1);
 }
 
+/* Units have a state, a verdict and a health; Guardian has a state of its own. */
+static bool known_state(const char *s, bool of_unit) {
+        static const char *const own[] = {"booting", "running", "degraded", "stopping", "aborted"};
+        if (of_unit)
+                return unit_state_from_string(str_of(s)) >= 0 || unit_verdict_from_string(str_of(s)) >= 0 ||
+                       health_from_string(str_of(s)) >= 0;
+        for (size_t i = 0; i < ELEMENTSOF(own); i++)
+                if (strcmp(own[i], s) == 0)
+                        return true;
+        return false;
+}
+
 int verb_wait(Ctl *c, int argc, char **argv) {
         const char *state = NULL;
         char *units[32], text[64];
@@ -121,9 +111,13 @@ int verb_wait(Ctl *c, int argc, char **argv) {
                 return r;
         if (!state)
                 return ctl_usage("wait");
+        if (!known_state(state, n > 0)) {
+                ctl_fail(c, CTL_USAGE, "there is no state '%s' of %s", state, n > 0 ? "a unit" : "Guardian");
+                return ctl_usage("wait");
+        }
         CtlCall call = {.verb = "wait", .units = (const char *const *)units, .n_units = (unsigned)n};
         ctl_arg(&call, text, sizeof(text), "state", state);
-        return document(c, &call, NULL, UINT64_MAX);
+        return ctl_document(c, &call, NULL, UINT64_MAX);
 }
 
 int verb_boot(Ctl *c, int argc, char **argv) {
@@ -136,7 +130,7 @@ int verb_boot(Ctl *c, int argc, char **argv) {
                 return r;
         CtlCall call = {.verb = "boot"};
         show_plot_file = plot;
-        return document(c, &call, plot ? show_plot : show_boot, QUERY_TIMEOUT_US);
+        return ctl_document(c, &call, plot ? show_plot : show_boot, CTL_QUERY_TIMEOUT_US);
 }
 
 int verb_graph(Ctl *c, int argc, char **argv) {
@@ -154,8 +148,9 @@ int verb_graph(Ctl *c, int argc, char **argv) {
         CtlCall call = {.verb = "graph"};
         ctl_arg(&call, text, sizeof(text), "what", what[0]);
         if (strcmp(format, "json") == 0)
-                return document(c, &call, NULL, QUERY_TIMEOUT_US);
-        return document(c, &call, strcmp(format, "mermaid") == 0 ? show_mermaid : show_dot, QUERY_TIMEOUT_US);
+                return ctl_document(c, &call, NULL, CTL_QUERY_TIMEOUT_US);
+        return ctl_document(
+                c, &call, strcmp(format, "mermaid") == 0 ? show_mermaid : show_dot, CTL_QUERY_TIMEOUT_US);
 }
 
 int verb_logs(Ctl *c, int argc, char **argv) {
@@ -180,9 +175,10 @@ int verb_logs(Ctl *c, int argc, char **argv) {
                 snprintf(since_text, sizeof(since_text), "%llu", (unsigned long long)ns);
                 ctl_arg(&call, store[2], sizeof(store[2]), "since_ns", since_text);
         }
+        call.stream = true;
         if (follow)
                 call.args[call.n_args++] = "follow=1";
-        return document(c, &call, show_log_line, follow ? UINT64_MAX : QUERY_TIMEOUT_US);
+        return ctl_document(c, &call, show_log_line, follow ? UINT64_MAX : CTL_QUERY_TIMEOUT_US);
 }
 
 int verb_version(Ctl *c, int argc, char **argv) {
@@ -192,7 +188,7 @@ int verb_version(Ctl *c, int argc, char **argv) {
         CtlCall call = {.verb = "version"};
         if (!c->json)
                 printf("guardianctl %s\n", GUARDIAN_VERSION);
-        return document(c, &call, show_version, QUERY_TIMEOUT_US);
+        return ctl_document(c, &call, show_version, CTL_QUERY_TIMEOUT_US);
 }
 
 int verb_shutdown(Ctl *c, int argc, char **argv) {
@@ -207,7 +203,8 @@ int verb_shutdown(Ctl *c, int argc, char **argv) {
                 return r;
         if (code && (parse_u64(code, &v) < 0 || v > 255))
                 return ctl_fail(c, CTL_USAGE, "--exit-code takes 0 to 255");
+        ctl_asked("shutdown");
         CtlCall call = {.verb = "shutdown", .reason = reason, .stop_at_first = true};
         ctl_arg(&call, text, sizeof(text), "exit_code", code);
-        return document(c, &call, show_reply, UINT64_MAX);
+        return ctl_document(c, &call, show_reply, UINT64_MAX);
 }
