@@ -6,6 +6,7 @@
  * With --fault (builds with -Dtest_hooks=true) one guard of a core is switched off; with --expect the run is
  * good only if a violation was found.
  */
+#include "boot-run.h"
 #include "sim.h"
 #include "common/cleanup.h"
 #include <getopt.h>
@@ -121,7 +122,11 @@ static void sim_done(Sim *s) {
         vdisk_done(&s->disk);
 }
 
+static BootLie boot_lie;
+
 static bool run_seed(Sim *s, uint64_t seed, bool tracing, uint64_t totals[16]) {
+        if (!boot_run(seed, tracing, boot_lie, s->failure, sizeof(s->failure), &totals[13]))
+                return false;
         sim_init(s, seed, tracing);
         sim_run(s);
         for (unsigned i = 0; i < 16; i++)
@@ -133,6 +138,15 @@ static bool run_seed(Sim *s, uint64_t seed, bool tracing, uint64_t totals[16]) {
 }
 
 static int set_fault(const char *name) {
+        static const char *const lies[] = {[LIE_GROUP_EMPTY] = "group_empty",
+                [LIE_EARLY_VERDICT] = "early_verdict",
+                [LIE_DOWN] = "down",
+                [LIE_DEAF] = "deaf"};
+        for (size_t i = 1; i < ELEMENTSOF(lies); i++)
+                if (strcmp(lies[i], name) == 0) {
+                        boot_lie = (BootLie)i;
+                        return 0;
+                }
 #ifdef GUARDIAN_TEST_HOOKS
         for (size_t i = 0; i < ELEMENTSOF(faults); i++)
                 if (strcmp(faults[i].name, name) == 0) {
@@ -183,10 +197,11 @@ int main(int argc, char **argv) {
                         found = true;
                 }
         printf("%llu seeds, %llu steps, %llu records, %llu acts (%llu ungated), %llu proposals of the "
-               "kernel, %llu answers ok, %llu not\n",
+               "kernel, %llu answers ok, %llu not, %llu steps of units\n",
                 (unsigned long long)(seed - from), (unsigned long long)totals[15],
                 (unsigned long long)totals[14], (unsigned long long)totals[0], (unsigned long long)totals[2],
-                (unsigned long long)totals[1], (unsigned long long)totals[4], (unsigned long long)totals[3]);
+                (unsigned long long)totals[1], (unsigned long long)totals[4], (unsigned long long)totals[3],
+                (unsigned long long)totals[13]);
         free(s->log);
         free(s);
         return found == expect ? 0 : 1;
