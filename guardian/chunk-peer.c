@@ -315,7 +315,7 @@ void chunk_peer_free(ManagedUnit *u) {
         u->peer = NULL;
         if (was && u->index == u->m->ledger)
                 enforce_ledger_lost(u->m->enforce, manager_now());
-        if (was && u->index == u->m->governance)
+        if (u->index == u->m->governance) /* what an unvalidated instance said is kept: forget that too */
                 enforce_gate_lost(u->m->enforce, manager_now());
 }
 
