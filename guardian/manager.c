@@ -87,7 +87,12 @@ static void boot_aborted(Manager *m, uint32_t index) {
                 int k = snprintf(reason + at, sizeof(reason) - at, "%s%s", i ? "; " : "", u->issues[i]);
                 at += k > 0 ? (size_t)k : 0;
         }
-        if (u->n_issues == 0 && u->machine.last_exit.known)
+        if (u->n_issues == 0 && u->machine.last_exit.known && u->machine.last_exit.reason == RESTART_STARTUP_TIMEOUT)
+                snprintf(reason, sizeof(reason), "not ready within %gs (TimeoutStartSec=)", (double)u->config->timeout_start_us / 1e6);
+        else if (u->n_issues == 0 && u->machine.last_exit.known && u->machine.last_exit.reason == RESTART_VALIDATION)
+                snprintf(reason, sizeof(reason), "no answer to the challenge within %gs (ValidateTimeoutSec=)",
+                        (double)u->config->validate_timeout_us / 1e6);
+        else if (u->n_issues == 0 && u->machine.last_exit.known)
                 snprintf(reason, sizeof(reason), "%s %d (%s)",
                         u->machine.last_exit.exit.signaled ? "ended by signal" : "ended with status",
                         u->machine.last_exit.exit.status, restart_reason_to_string((int)u->machine.last_exit.reason));
