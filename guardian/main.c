@@ -185,5 +185,7 @@ int main(int argc, char **argv) {
                 return EXIT_PREFLIGHT;
         }
         pid1_subreaper();
+        if (!o.check)
+                pid1_hold_stop();
         return o.check ? check_set(&o) : boot_set(&o);
 }

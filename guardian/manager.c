@@ -307,6 +307,7 @@ static int watch_signals(Manager *m) {
                 if (r == 0)
                         r = watch_signal(m, SIGRTMIN + 4);
         }
+        pid1_take_stop();
         return r;
 }
 

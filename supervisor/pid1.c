@@ -109,3 +109,25 @@ void pid1_signals(void) {
         sa.sa_handler = SIG_IGN;
         sigaction(SIGPIPE, &sa, NULL);
 }
+
+static void stop_signals(int how) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR2);
+        sigaddset(&set, SIGPWR);
+        sigaddset(&set, SIGRTMIN + 3);
+        sigaddset(&set, SIGRTMIN + 4);
+        sigprocmask(how, &set, NULL);
+}
+
+void pid1_hold_stop(void) {
+        stop_signals(SIG_BLOCK);
+}
+
+void pid1_take_stop(void) {
+        stop_signals(SIG_UNBLOCK);
+}

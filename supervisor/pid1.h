@@ -23,3 +23,8 @@ int pid1_descriptors(uint64_t *have, uint64_t *unit_soft);
 uint64_t pid1_descriptors_needed(unsigned n_units, unsigned n_links);
 /* Pending signals survive, dispositions become default except SIGPIPE (ignored): for the start of main(). */
 void pid1_signals(void);
+/* The kernel drops a signal that pid 1 has no handler for yet, so a stop asked for while units are still read
+ * would be lost. hold blocks the signals that Guardian acts on, take lets what came since then through: call
+ * it once the handlers stand. Children are spawned with an empty mask in any case. */
+void pid1_hold_stop(void);
+void pid1_take_stop(void);

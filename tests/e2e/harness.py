@@ -4,28 +4,101 @@
 As root the namespaces are pid and mount; as an ordinary user a user namespace is added (uid 0 inside). A test waits
 for events (a log line, `guardianctl wait`), never for time; deadlines are there only to end a hanging run.
 """
+import hashlib
 import json
 import os
 import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 import unittest
+
+import wire
 
 STAGE = os.environ.get("GUARDIAN_STAGE") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../../build/stage")
 STAGE = os.path.abspath(STAGE)
 GUARDIAN = os.path.join(STAGE, "bin/guardian")
 CTL = os.path.join(STAGE, "bin/guardianctl")
+PUPPET = os.environ.get("GUARDIAN_PUPPET") or os.path.join(STAGE, "../tests/e2e/puppet")
+PUPPET = os.path.abspath(PUPPET)
 ROOT = os.getuid() == 0
+CORE = ("ledger", "governance", "mesh", "immune", "validators")
 DEADLINE = float(os.environ.get("GUARDIAN_TEST_DEADLINE", "60"))
 
 
 def needs_root(f):
     return unittest.skipUnless(ROOT, "needs root")(f)
+
+
+class Puppet:
+    """Listens for the instances of a puppet unit (puppet.c) and speaks for each over its control pipe."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.bind(path)
+        os.chmod(path, 0o666)
+        self.sock.listen(16)
+        self.sock.settimeout(DEADLINE)
+        self.peers = []
+
+    def accept(self):
+        """The control pipe of the next instance, HELLO read; .hello has its fields."""
+        conn, _ = self.sock.accept()
+        with conn:
+            conn.settimeout(DEADLINE)
+            _, fds, _, _ = socket.recv_fds(conn, 1, 1)
+        peer = wire.Peer(socket.socket(fileno=fds[0]))
+        peer.hello = peer.expect("HELLO")
+        self.peers.append(peer)
+        return peer
+
+    def validated(self, **fields):
+        """The next instance, having answered everything rightly."""
+        peer = self.accept()
+        peer.send("READY")
+        answer(peer, **fields)
+        return peer
+
+    def close(self):
+        self.sock.close()
+        for p in self.peers:
+            p.close()
+
+
+def answer(peer, **fields):
+    """Takes the challenge and answers it rightly, but for what fields say."""
+    nonce = peer.expect("CHALLENGE")["NONCE"]
+    fields = dict({"NONCE": nonce, "PROOF": wire.proof(peer.hello, nonce)}, **fields)
+    peer.send("CHALLENGE_REPLY", **fields)
+
+
+def link(peer, unit):
+    """The next link to that unit that Guardian sends over a control pipe, as a Peer."""
+    got = peer.expect("LINK", UNIT=unit)
+    other = wire.Peer(socket.socket(fileno=got["fd"]))
+    other.fields = got
+    return other
+
+
+def copy_stage(to, programs=None):
+    """A copy of the stage. programs: {name: file} go beside the chunks and into the manifest."""
+    shutil.copytree(STAGE, to)
+    with open(os.path.join(to, "lib/guardian/manifest"), "a") as manifest:
+        for name, path in (programs or {}).items():
+            shutil.copy(path, os.path.join(to, "libexec/guardian", name))
+            with open(path, "rb") as f:
+                manifest.write("%s  %s\n" % (hashlib.sha256(f.read()).hexdigest(), name))
+    return to
+
+
+def mounts():
+    with open("/proc/self/mountinfo") as f:
+        return sorted(line.split()[4] for line in f)
 
 
 class CtlResult:
@@ -47,9 +120,16 @@ class CtlResult:
 class Guardian:
     """One run. units: {file name: text}. Use as a context manager; at the end nothing may be left."""
 
-    def __init__(self, units=None, args=(), core=True, pid1=True, state=None, env=None, prefix=(), stage=None, policies=None):
+    def __init__(self, units=None, args=(), core=True, pid1=True, state=None, env=None, prefix=(), stage=None,
+                 policies=None, puppets=(), puppet_stage=False):
+        """units: {file: text}, @DIR@ in a text is this run's directory. puppets: names whose .puppet() is listened for.
+        puppet_stage: runs from a copy of the stage whose manifest knows `puppet`, so that core units can be puppets."""
         self.dir = tempfile.mkdtemp(prefix="gdn-")
         os.chmod(self.dir, 0o755)
+        self.puppets = {n: Puppet(os.path.join(self.dir, n + ".sock")) for n in puppets}
+        if puppet_stage:
+            stage = copy_stage(os.path.join(self.dir, "stage"), {"puppet": PUPPET})
+        self.stage = stage
         self.state = state or os.path.join(self.dir, "state")
         self.runtime = os.path.join(self.dir, "run")
         self.units = os.path.join(self.dir, "units")
@@ -66,8 +146,12 @@ class Guardian:
         self.proc = None
 
     def write_unit(self, name, text):
+        os.makedirs(os.path.dirname(os.path.join(self.units, name)), exist_ok=True)
         with open(os.path.join(self.units, name), "w") as f:
-            f.write(text)
+            f.write(text.replace("@DIR@", self.dir))
+
+    def puppet(self, name):
+        return self.puppets[name]
 
     def argv(self):
         argv = [self.program, "--state", self.state, "--runtime", self.runtime, "--units", self.units]
@@ -102,6 +186,8 @@ class Guardian:
             if self.proc:
                 self._read()
                 self.proc.stdout.close()
+            for p in self.puppets.values():
+                p.close()
             if exc and exc[0]:
                 print("--- guardian's log\n" + self.log[-12000:])
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -137,6 +223,24 @@ class Guardian:
                 raise AssertionError("no %r in the log (guardian %s):\n%s" % (
                     pattern, "runs" if self.proc.poll() is None else "ended %s" % self.proc.returncode, self.log[-6000:]))
             select.select([self.proc.stdout], [], [], min(left, 1))
+
+    def until(self, what, check, deadline=None):
+        """Asks check() until it is true, looking again whenever Guardian said something and at least 20 times a second."""
+        end = time.monotonic() + (deadline or DEADLINE)
+        while True:
+            got = check()
+            if got:
+                return got
+            if time.monotonic() > end:
+                self._read()
+                raise AssertionError("not in time: %s\n%s" % (what, self.log[-6000:]))
+            select.select([self.proc.stdout], [], [], 0.05)
+            self._read()
+
+    def mark(self):
+        """End of the log so far, for wait_log(since=)."""
+        self._read()
+        return len(self.log)
 
     def wait_boot(self):
         return self.wait_log(r"boot (finished|degraded)")
@@ -223,9 +327,63 @@ class Guardian:
         self._read()
         return self.proc.returncode
 
+    # --- what is left, seen from outside
+    def family(self):
+        """Guardian and all that descends from it: {pid: start time}, and the cgroups its units are in."""
+        found, cgroups, todo = {}, set(), [self.guardian_pid()]
+        while todo:
+            pid = todo.pop()
+            try:
+                with open("/proc/%d/stat" % pid) as f:
+                    found[pid] = f.read().rsplit(")", 1)[1].split()[19]
+                with open("/proc/%d/cgroup" % pid) as f:
+                    cgroups.update(re.findall(r"^0::.*/(guardian-[0-9a-f]+)", f.read(), re.M))
+                with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+                    todo += [int(x) for x in f.read().split()]
+            except OSError:
+                continue
+        return found, cgroups
+
+    def stop_clean(self, expect=0):
+        """Stops in order and looks from outside: no process, socket, mount or cgroup of this run may be left."""
+        before, (family, cgroups) = mounts(), self.family()
+        assert len(family) > 1, "no family to look for"
+        status = self.stop()
+        assert status == expect, "status %s, not %s\n%s" % (status, expect, self.log[-4000:])
+        left = []
+        for pid, start in family.items():
+            try:
+                with open("/proc/%d/stat" % pid) as f:
+                    if f.read().rsplit(")", 1)[1].split()[19] == start:
+                        left.append("process %d" % pid)
+            except OSError:
+                pass
+        for folder, _, names in os.walk(self.runtime):
+            left += ["file " + os.path.join(folder, n) for n in names]
+        if self.dir in " ".join(set(mounts()) - set(before)):
+            left.append("mounts %s" % (set(mounts()) - set(before)))
+        for folder, names, _ in os.walk("/sys/fs/cgroup"):
+            left += ["cgroup " + os.path.join(folder, n) for n in names if n in cgroups]
+        assert not left, "left behind: %s" % left
+
+    def descriptors(self):
+        """Number of Guardian's open descriptors."""
+        return len(os.listdir("/proc/%d/fd" % self.guardian_pid()))
+
+    def order_of_ends(self, since=0):
+        """Units in the order in which they ended."""
+        self._read()
+        return re.findall(r"unit ended unit=(\S+)", self.log[since:])
+
     # --- the ledger
     def records(self, *filters):
         return self.ctl("--json", "ledger", "query", *filters).lines
+
+
+def puppet_unit(name, program=None, type="chunk", **keys):
+    """Text of a unit that runs the puppet; the test speaks for it through g.puppet(name)."""
+    keys["service"] = dict({"Type": type}, **keys.get("service", {}))
+    return service("%s @DIR@/%s.sock" % (program or PUPPET, name), **keys)
 
 
 def service(command, **keys):

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a unit that does not get ready does to a boot: abort, degraded, retries."""
+import os
+import re
+import unittest
+
+from harness import Guardian, main, service
+
+STUCK = "/bin/sh -c 'echo waiting for a disk that never comes; exec sleep 1000'"
+FLAKY = """import os, socket, sys, time
+once = os.path.join(os.path.dirname(sys.argv[0]), "once")
+if not os.path.exists(once):
+    open(once, "w")
+    print("first try")
+    sys.exit(3)
+print("second try")
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+time.sleep(1000)
+"""
+NOTIFY = {"Type": "notify", "TimeoutStartSec": "1s", "Restart": "no"}
+
+
+class Abort(unittest.TestCase):
+    def test_critical_unit_aborts(self):
+        with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY), "early.chunk": service("/bin/sleep 1000", chunk={"Priority": "2"}),
+                       "late.chunk": service("/bin/sleep 1000", chunk={"Priority": "4"})}) as g:
+            self.assertEqual(g.wait(), 75)
+            lines = re.findall(r".*boot aborted.*", g.log)
+            self.assertEqual(len(lines), 1, g.log)
+            self.assertIn("unit=stuck", lines[0])
+            self.assertRegex(lines[0], r'reason="not ready within 1s')
+            self.assertIn("waiting for a disk that never comes", lines[0])
+            self.assertNotIn("unit=late", g.log)
+            ends = g.order_of_ends()
+            self.assertEqual(set(ends), {"stuck", "early", "ledger", "governance", "mesh", "immune", "validators"})
+            self.assertEqual((ends[0], ends[1], ends[2], ends[-1]), ("stuck", "early", "validators", "ledger"))
+
+    def test_abort_stands_in_the_ledger(self):
+        with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY)}) as g:
+            self.assertEqual(g.wait(), 75)
+            lines = g.ctl("--json", "ledger", "query", "--kind", "boot").lines
+            self.assertIn("aborted", [r["action"] for r in lines])
+            self.assertTrue(g.ctl("--json", "ledger", "verify").json["valid"])
+
+    def test_keep_on_abort(self):
+        with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY)}, args=["--keep-on-abort"]) as g:
+            g.wait_log("boot aborted")
+            doc = g.status()
+            self.assertEqual(doc["guardian"]["state"], "aborted")
+            self.assertEqual({u["name"]: u["verdict"] for u in doc["units"]}["stuck"], "failed")
+            self.assertEqual(g.stop(), 75)
+
+    def test_unit_that_can_fail_degrades(self):
+        with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY, chunk={"CanFail": "yes"}),
+                       "needs.chunk": service("/bin/sleep 1000", unit={"Requires": "stuck", "After": "stuck"}, chunk={"CanFail": "yes"}),
+                       "late.chunk": service("/bin/sleep 1000", chunk={"Priority": "4"})}) as g:
+            g.wait_boot()
+            doc = g.status()
+            units = {u["name"]: u for u in doc["units"]}
+            self.assertEqual(doc["guardian"]["state"], "degraded")
+            self.assertIn(units["stuck"]["verdict"], ("degraded", "failed"))
+            self.assertEqual(units["stuck"]["last_exit"]["reason"], "startup_timeout")
+            self.assertEqual(units["needs"]["verdict"], "skipped")
+            self.assertEqual((units["late"]["state"], units["late"]["verdict"]), ("running", "passed"))
+            self.assertEqual({u["name"] for u in g.ctl("--json", "status", "--failed").json["units"]}, {"stuck", "needs"})
+            g.stop_clean()
+
+    def test_start_retries(self):
+        keys = {"Type": "notify", "Restart": "no"}
+        for retries in ("1", "0"):
+            g = Guardian({"flaky.chunk": service("/usr/bin/python3 -u @DIR@/flaky.py", service=keys, chunk={"StartRetries": retries})})
+            with open(os.path.join(g.dir, "flaky.py"), "w") as f:
+                f.write(FLAKY)
+            with g:
+                if retries == "1":
+                    g.wait_boot()
+                    self.assertRegex(g.log, "(?s)flaky: first try.*flaky: second try")
+                    self.assertEqual(g.unit("flaky")["verdict"], "passed")
+                else:
+                    self.assertEqual(g.wait(), 75)
+                    self.assertRegex(g.log, r'boot aborted unit=flaky reason="[^"]*status 3')
+                    self.assertNotIn("second try", g.log)
+
+    def test_program_that_is_missing(self):
+        with Guardian({"gone.chunk": service("/nonexistent/program", service={"Restart": "no"})}) as g:
+            self.assertEqual(g.wait(), 75)
+            self.assertRegex(g.log, r"boot aborted unit=gone reason=.*/nonexistent/program")
+
+    def test_start_timeout_is_not_retried(self):
+        with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY, chunk={"StartRetries": "3"})}) as g:
+            self.assertEqual(g.wait(), 75)
+            self.assertEqual(len(re.findall("stuck: waiting for a disk", g.log)), 1)
+
+
+if __name__ == "__main__":
+    main()

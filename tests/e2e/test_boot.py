@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boot as PID 1 and as a subreaper: evidence, the promised documents, an orderly stop that leaves nothing."""
+import os
+import re
+import signal
+import unittest
+
+from harness import CORE, Guardian, main, service
+
+USER = {
+    "base.chunk": service("/bin/sleep 1000"),
+    "top.chunk": service("/bin/sleep 1000", unit={"Requires": "base", "After": "base"}, chunk={"Heal": "restart_service"}),
+    # leaves a grandchild in a session of its own behind: it must not outlive the set
+    "orphan.chunk": service("/bin/sh -c 'setsid sh -c \"sleep 1000 & exit 0\"; exec sleep 1000'"),
+    "stubborn.chunk": service("/bin/sh -c 'trap \"\" TERM; echo ignoring; while :; do read x </dev/zero; done'",
+                              service={"TimeoutStopSec": "300ms"}, chunk={"Priority": "4"}),
+}
+GUARDIAN_FIELDS = {"version": str, "pid": int, "role": str, "state": str, "boot_ms": float, "mode": str, "containment": str,
+                   "policy_revision": str, "governance": str, "ledger": dict, "pending_approvals": int, "paused": bool,
+                   "orphans_reaped": int}
+UNIT_FIELDS = {"name": str, "priority": float, "state": str, "verdict": str, "health": str, "pid": int, "restarts": int,
+               "since": str, "start_ms": float, "ready_ms": float, "validated_ms": float, "can_fail": bool,
+               "critical": bool, "pinned": type(None), "last_exit": dict, "issues": list, "sandbox": dict}
+PRIORITY = {"ledger": 1, "governance": 1.5, "mesh": 1.5, "immune": 1.5, "validators": 1.6, "stubborn": 4}
+
+
+class Boot(unittest.TestCase):
+    def fields(self, doc, wanted):
+        for key, kind in wanted.items():
+            self.assertIn(key, doc)
+            self.assertIsInstance(doc[key], (int, float) if kind is float else kind, key)
+
+    def check(self, pid1):
+        with Guardian(USER, pid1=pid1) as g:
+            g.wait_boot()
+            g.wait_log("stubborn: ignoring")
+            doc = g.status()
+            self.fields(doc["guardian"], GUARDIAN_FIELDS)
+            self.assertEqual(doc["guardian"]["role"], "pid1" if pid1 else "subreaper")
+            self.assertEqual(doc["guardian"]["pid"], 1 if pid1 else g.proc.pid)
+            self.assertEqual(doc["guardian"]["state"], "running")
+            self.assertEqual(doc["guardian"]["governance"], "ready")
+            self.assertEqual(doc["guardian"]["mode"], "enforce")
+            self.assertEqual(doc["guardian"]["ledger"]["state"], "ready")
+            self.assertEqual(set(doc["guardian"]["ledger"]), {"size", "signed_size", "state"})
+            self.assertIn(doc["guardian"]["containment"], ("cgroup", "session"))
+            units = {u["name"]: u for u in doc["units"]}
+            self.assertEqual(set(units), set(CORE) | {"base", "top", "orphan", "stubborn"})
+            for u in units.values():
+                self.fields(u, UNIT_FIELDS)
+                self.assertEqual(set(u["last_exit"]), {"code", "signal", "reason"})
+                self.assertRegex(u["since"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+                self.assertEqual((u["state"], u["verdict"], u["issues"]), ("running", "passed", []), u["name"])
+            for name in CORE:
+                box = units[name]["sandbox"]
+                self.assertEqual((box["profile"], box["verified"], box["missing"]), ("base", True, []))
+                self.assertTrue(all(set(c) == {"key", "planned", "found"} and c["planned"] == c["found"]
+                                    for c in box["checks"]), box)
+                self.assertTrue({"NoNewPrivs", "Exe", "Descriptors"} <= {c["key"] for c in box["checks"]})
+            self.assertEqual(units["base"]["sandbox"]["profile"], "none")
+            self.assertFalse(units["base"]["sandbox"]["verified"])
+            mark = g.mark()
+            g.stop_clean()
+            ends = g.order_of_ends(mark)
+            self.assertEqual(set(ends), set(units))
+            ranks = [PRIORITY.get(n, 3) for n in ends]
+            self.assertEqual(ranks, sorted(ranks, reverse=True), ends)
+            self.assertLess(ends.index("top"), ends.index("base"))
+            self.assertRegex(g.log, r"unit ended unit=stubborn by=signal status=9")
+
+    def test_pid1(self):
+        self.check(True)
+
+    def test_subreaper(self):
+        self.check(False)
+
+    def test_boot_document(self):
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            doc = g.ctl("--json", "boot").json
+            self.assertEqual(doc["state"], "running")
+            self.assertEqual([s["priority"] for s in doc["stages"]], [1, 1.5, 1.6, 3])
+            for before, after in zip(doc["stages"], doc["stages"][1:]):
+                self.assertLessEqual(before["end_ms"], after["start_ms"])
+            for stage in doc["stages"]:
+                for u in stage["units"]:
+                    self.assertTrue({"name", "start_ms", "ready_ms", "validated_ms", "verdict", "issues"} <= set(u))
+                    self.assertGreaterEqual(u["start_ms"], stage["start_ms"])
+            self.assertEqual(doc["critical_chain"][-1], "base")
+
+    def test_interrupt_stops(self):
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            g.signal(signal.SIGINT)
+            self.assertEqual(g.wait(), 0)
+            self.assertRegex(g.log, "stopping reason=Interrupt")
+
+    def test_second_signal_escalates(self):
+        text = USER["stubborn.chunk"].replace("300ms", "1h")
+        with Guardian({"stubborn.chunk": text}) as g:
+            g.wait_boot()
+            g.wait_log("stubborn: ignoring")
+            g.signal(signal.SIGTERM)
+            g.wait_log("stopping reason=")
+            g.signal(signal.SIGTERM)
+            self.assertEqual(g.wait(), 0)
+            self.assertRegex(g.log, "unit ended unit=stubborn by=signal status=9")
+
+    def test_shutdown_with_a_status(self):
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            g.ctl("shutdown", "--exit-code", "7")
+            self.assertEqual(g.wait(), 7)
+
+    def test_essential_unit_ends_the_set(self):
+        with Guardian({"job.chunk": service("/bin/sh -c 'read x; exit 9'", chunk={"Essential": "yes"}, service={"Restart": "no"}),
+                       "base.chunk": USER["base.chunk"]}) as g:
+            self.assertEqual(g.wait(), 9)
+            self.assertRegex(g.log, "unit ended unit=base")
+
+    def test_a_second_guardian_is_kept_out(self):
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            other = Guardian({"base.chunk": USER["base.chunk"]}, core=False, args=["--runtime", g.runtime])
+            with other:
+                other.wait_log("another Guardian uses this runtime directory")
+            self.assertEqual(g.status()["guardian"]["state"], "running")
+
+    def test_without_core_set(self):
+        with Guardian({"base.chunk": service("/bin/sleep 1000", chunk={"Heal": "restart_service"})}, core=False) as g:
+            g.wait_boot()
+            doc = g.status()["guardian"]
+            self.assertEqual((doc["governance"], doc["ledger"]["state"]), ("absent", "absent"))
+            g.ctl("restart", "base")
+            r = g.ctl("--json", "propose", "restart_service", "base", code=4)
+            self.assertEqual(r.json["code"], "governance_absent")
+            g.stop_clean()
+
+    def test_descriptors_do_not_grow(self):
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            g.ctl("restart", "base")
+            g.ctl("ledger", "head")
+            before, (family, _) = g.descriptors(), g.family()
+            for _ in range(8):
+                g.ctl("restart", "base")
+                g.ctl("ledger", "head")
+                g.ctl("logs", "base")
+                g.ctl("emit", "test.descriptors")
+            g.until("descriptors as before: %d" % before, lambda: g.descriptors() <= before)
+            self.assertEqual(len(g.family()[0]), len(family))
+
+    def test_bad_units_start_nothing(self):
+        with Guardian({"a.chunk": "[Service]\nExecStart=/bin/true\nRestarts=always\n"}) as g:
+            self.assertEqual(g.wait(), 65)
+            self.assertRegex(g.log, r"a\.chunk:3.*Restart")
+            self.assertNotIn("guardian starts", g.log)
+            self.assertFalse(os.path.exists(os.path.join(g.state, "ledger")))
+
+    def test_dependency_cycle_is_named(self):
+        with Guardian({"a.chunk": service("/bin/true", unit={"Requires": "b", "After": "b"}),
+                       "b.chunk": service("/bin/true", unit={"Requires": "a", "After": "a"})}) as g:
+            self.assertEqual(g.wait(), 65)
+            self.assertTrue(re.search(r"a -> b -> a|b -> a -> b", g.log), g.log)
+
+
+if __name__ == "__main__":
+    main()
