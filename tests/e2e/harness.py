@@ -299,6 +299,16 @@ class Guardian:
             kids = f.read().split()
         return int(kids[0])
 
+    def is_guardian(self):
+        """Guardian has passed exec and the first lines of main(): SIGTERM is held, or has its handler."""
+        try:
+            with open("/proc/%d/status" % self.guardian_pid()) as f:
+                text = f.read()
+            return text.startswith("Name:\tguardian\n") and any(
+                int(x, 16) & 1 << signal.SIGTERM - 1 for x in re.findall(r"Sig(?:Blk|Cgt):\s*(\S+)", text))
+        except (OSError, IndexError):
+            return False
+
     def kill_unit(self, name, sig=signal.SIGKILL):
         pid = self.unit(name)["pid"]
         os.kill(self.host_pid(pid), sig)
@@ -310,7 +320,10 @@ class Guardian:
     def stop(self):
         """Orderly stop; returns Guardian's exit status."""
         if self.proc.poll() is None:
-            self.signal(signal.SIGTERM)
+            # before that it could not know that it is to stop
+            self.until("guardian runs", lambda: self.proc.poll() is not None or "guardian: " in self.log or self.is_guardian())
+            if self.proc.poll() is None:
+                self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chunk with no mind of its own: it hands its control pipe (fd 3) to the test that listens at argv[1] and then
- * waits to be ended. The test speaks for it. It holds no other descriptor, so that what Guardian reads back is as
- * planned. With "--check" it is content: Guardian asks so of every core chunk before it boots.
+ * A chunk with no mind of its own: it hands its control pipe (fd 3) to the test that listens at argv[1] and
+ * then waits to be ended. The test speaks for it. It holds no other descriptor, so that what Guardian reads
+ * back is as planned. With "--check" it is content: Guardian asks so of every core chunk before it boots.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,8 @@ int main(int argc, char **argv) {
         } control = {0};
         char name = 'p';
         struct iovec iov = {&name, 1};
-        struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        struct msghdr h = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
         struct cmsghdr *c = CMSG_FIRSTHDR(&h);
         int s, fd = 3;
 

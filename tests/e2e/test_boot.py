@@ -95,6 +95,14 @@ class Boot(unittest.TestCase):
             self.assertEqual(g.wait(), 0)
             self.assertRegex(g.log, "stopping reason=Interrupt")
 
+    def test_stop_asked_for_before_the_boot_began(self):
+        """Sent while Guardian still reads its set: pid 1 has no handler yet, and the kernel drops what it has none for."""
+        for pid1 in (True, False):
+            with Guardian({"u%d.chunk" % i: USER["base.chunk"] for i in range(40)}, pid1=pid1) as g:
+                g.until("guardian runs", lambda: g.is_guardian())
+                g.signal(signal.SIGTERM)
+                self.assertEqual(g.wait(), 0)
+
     def test_second_signal_escalates(self):
         text = USER["stubborn.chunk"].replace("300ms", "1h")
         with Guardian({"stubborn.chunk": text}) as g:
