@@ -175,6 +175,40 @@ START_TEST(test_ceilings) {
 }
 END_TEST
 
+/* The ceiling in all is Guardian's, whatever the gate allows: it holds for a new proposal, and for the
+ * verdict of one that was asked when there was still room. */
+START_TEST(test_ceiling_in_all) {
+        static const char *const targets[] = {"web", "leaky", "u3", "u4", "u5"};
+        World *w = world_ready();
+        w->act_now = true;
+        unsigned done = 0;
+        for (unsigned i = 0; i < ENFORCE_CEILING_TARGET; i++)
+                for (unsigned t = 0; t < 5 && done < ENFORCE_CEILING_ALL - 1; t++, done++) {
+                        world_pass(w, 1000000);
+                        run_heal(w, targets[t]);
+                        ck_assert_int_eq(last_reply(w)->code, CODE_OK);
+                }
+        ck_assert_uint_eq(done, ENFORCE_CEILING_ALL - 1);
+        heal(w, "u6");
+        MsgBuilder first = w->gate[w->n_gate - 1];
+        heal(w, "u7"); /* room for one, asked by two */
+        verdict(w, (Say){.verdict = VERDICT_ALLOW});
+        pump(w);
+        pump(w);
+        ck_assert_int_eq(last_reply(w)->code, CODE_OK);
+        unsigned acts = w->n_acts;
+        w->gate[w->n_gate - 1] = first;
+        verdict(w, (Say){.verdict = VERDICT_ALLOW});
+        pump(w);
+        ck_assert_int_eq(last_reply(w)->code, CODE_CEILING);
+        ck_assert_uint_eq(w->n_acts, acts);
+        unsigned n = w->n_gate;
+        heal(w, "u8"); /* its own count is zero */
+        ck_assert_int_eq(refused(w, n), CODE_CEILING);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_paused) {
         World *w = world_ready();
         ck_assert_int_eq(enforce_pause(w->e, ACTOR_UNIT, "immune", ROLE_ADMIN, STR_LIT("x"), w->now),
@@ -354,5 +388,5 @@ END_TEST
 
 RUN_TESTS("enforce-ask", test_refused_by_guardian, test_roles_in_every_mode, test_mode_floor,
         test_one_open_per_target, test_a_verb_passes_a_waiting_question, test_rate_limit, test_ceilings,
-        test_paused, test_governance_down, test_ledger_down, test_bootstrap_exemption, test_ungoverned,
-        test_break_glass, test_verb_table, test_from_msg)
+        test_ceiling_in_all, test_paused, test_governance_down, test_ledger_down, test_bootstrap_exemption,
+        test_ungoverned, test_break_glass, test_verb_table, test_from_msg)

@@ -90,6 +90,23 @@ START_TEST(test_late_verdict) {
 }
 END_TEST
 
+/* A verdict may come in the very loop turn in which its time ended, before the tick that ends the proposal.
+ */
+START_TEST(test_late_question) {
+        World *w = world_ready();
+        heal(w, "leaky");
+        w->now.boot_us += ENFORCE_USE_BY_US;
+        verdict(w, (Say){.verdict = VERDICT_REQUIRE_APPROVAL,
+                           .approval_id = "apr_1",
+                           .code = "approval_required"});
+        ck_assert_uint_eq(status(w).late_verdicts, 1);
+        ck_assert_uint_eq(status(w).pending_approvals, 0);
+        world_pass(w, 0);
+        ck_assert_int_eq(last_reply(w)->code, CODE_GOVERNANCE_UNAVAILABLE);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_use_by_runs_out_before_the_act) {
         World *w = world_ready();
         heal(w, "web");
@@ -284,6 +301,6 @@ START_TEST(test_reply_forms) {
 END_TEST
 
 RUN_TESTS("enforce-flow", test_allowed_path, test_denied, test_forged_verdicts, test_late_verdict,
-        test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
+        test_late_question, test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
         test_target_ends_while_deciding, test_gate_restart_asks_once, test_intent_refused, test_outcomes,
         test_reply_forms)

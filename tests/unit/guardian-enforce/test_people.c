@@ -131,6 +131,27 @@ START_TEST(test_needs) {
 }
 END_TEST
 
+/* A vote counts once it is durable: two are needed, two are given, one is on disk. */
+START_TEST(test_votes_count_when_durable) {
+        World *w = world_ready();
+        heal(w, "leaky");
+        verdict(w, (Say){.verdict = VERDICT_REQUIRE_APPROVAL,
+                           .approval_id = "apr_1",
+                           .code = "approval_required",
+                           .need = "operator:2"});
+        vote(w, 1000, ROLE_OPERATOR, true);
+        vote(w, 1001, ROLE_OPERATOR, true);
+        unsigned n = w->n_gate;
+        pump_one(w);
+        ck_assert_int_eq(enforce_approval(w->e, "apr_1")->state, APPROVAL_PENDING);
+        ck_assert_uint_eq(w->n_gate, n); /* the gate has not been told */
+        pump_one(w);
+        ck_assert_int_eq(enforce_approval(w->e, "apr_1")->state, APPROVAL_APPROVED);
+        ck_assert_uint_eq(w->n_gate, n + 1);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_denied_by_a_person) {
         World *w = world_ready();
         uint64_t waiter = asked(w, "leaky");
@@ -322,7 +343,7 @@ START_TEST(test_approvals_document) {
 END_TEST
 
 RUN_TESTS("enforce-people", test_approved_path, test_second_verdict_must_fit, test_second_verdict_denies,
-        test_an_allow_before_the_vote_is_dropped, test_who_may_vote, test_needs, test_denied_by_a_person,
-        test_stale_target, test_ends_while_the_vote_is_written, test_expiry,
-        test_vote_while_the_ledger_is_away, test_gate_away_when_approved, test_registered_again,
-        test_approvals_document)
+        test_an_allow_before_the_vote_is_dropped, test_who_may_vote, test_needs,
+        test_votes_count_when_durable, test_denied_by_a_person, test_stale_target,
+        test_ends_while_the_vote_is_written, test_expiry, test_vote_while_the_ledger_is_away,
+        test_gate_away_when_approved, test_registered_again, test_approvals_document)

@@ -109,7 +109,8 @@ World *world_new(bool has_gate, bool has_ledger) {
                 .pid = 1,
                 .start_time = 5,
                 .marker_known = true};
-        static const char *const names[W_UNITS] = {"web", "leaky", "ledger"};
+        static const char *const names[W_UNITS] = {
+                "web", "leaky", "ledger", "u3", "u4", "u5", "u6", "u7", "u8"};
         memset(cfg.boot_id, 7, sizeof(cfg.boot_id));
         for (unsigned i = 0; i < W_UNITS; i++) {
                 w->units[i].name = names[i];
@@ -120,7 +121,7 @@ World *world_new(bool has_gate, bool has_ledger) {
                 memset(t->incarnation.boot_id, 7, 16);
                 t->priority_milli = 3000;
                 t->critical = i == 1;
-                if (i < 2)
+                if (i != 2)
                         t->heal[t->n_heal++] = STR_LIT("restart_service");
                 t->facts[t->n_facts++] = STR_LIT("restarts=i:0");
         }
@@ -215,31 +216,34 @@ static void answer_append(World *w, const Msg *m) {
         say_ledger(w, &b);
 }
 
-void pump(World *w) {
-        while (w->pumped < w->n_ledger) {
-                Sent *s = &w->ledger[w->pumped++];
-                Msg m;
-                MsgBuilder b;
-                ck_assert_int_eq(msg_view(&s->b, (Str){s->body, s->n}, &m), 0);
-                if (m.type == MSG_APPEND) {
-                        answer_append(w, &m);
-                        continue;
-                }
-                if (m.type == MSG_ATTACH) {
-                        msg_begin(&b, MSG_ATTACHED);
-                        msg_put_cstr(&b, TAG_CODE, "ok");
-                        msg_put_u64(&b, TAG_EPOCH, w->epoch);
-                        msg_put_u64(&b, TAG_SEQ, w->n_log ? w->log[w->n_log - 1].seq : 0);
-                        msg_put_u64(&b, TAG_SIZE, w->n_log + 10);
-                        msg_put_u64(&b, TAG_SIGNED_SIZE, w->n_log + 10);
-                } else {
-                        msg_begin(&b, MSG_RESULT);
-                        msg_put_u64(&b, TAG_REQ, msg_u64(&m, TAG_REQ, 0));
-                        msg_put_u64(&b, TAG_STATUS, 0);
-                        msg_put_cstr(&b, TAG_CODE, "ok");
-                }
-                say_ledger(w, &b);
+void pump_one(World *w) {
+        Sent *s = &w->ledger[w->pumped++];
+        Msg m;
+        MsgBuilder b;
+        ck_assert_int_eq(msg_view(&s->b, (Str){s->body, s->n}, &m), 0);
+        if (m.type == MSG_APPEND) {
+                answer_append(w, &m);
+                return;
         }
+        if (m.type == MSG_ATTACH) {
+                msg_begin(&b, MSG_ATTACHED);
+                msg_put_cstr(&b, TAG_CODE, "ok");
+                msg_put_u64(&b, TAG_EPOCH, w->epoch);
+                msg_put_u64(&b, TAG_SEQ, w->n_log ? w->log[w->n_log - 1].seq : 0);
+                msg_put_u64(&b, TAG_SIZE, w->n_log + 10);
+                msg_put_u64(&b, TAG_SIGNED_SIZE, w->n_log + 10);
+        } else {
+                msg_begin(&b, MSG_RESULT);
+                msg_put_u64(&b, TAG_REQ, msg_u64(&m, TAG_REQ, 0));
+                msg_put_u64(&b, TAG_STATUS, 0);
+                msg_put_cstr(&b, TAG_CODE, "ok");
+        }
+        say_ledger(w, &b);
+}
+
+void pump(World *w) {
+        while (w->pumped < w->n_ledger)
+                pump_one(w);
 }
 
 void refuse_next(World *w, const char *code) {
@@ -314,7 +318,7 @@ void verdict(World *w, Say s) {
         msg_put_cstr(&b, TAG_APPROVAL_ID, s.approval_id);
         msg_put_cstr(&b, TAG_POLICY_REVISION, s.revision ? s.revision : "rev1");
         if (s.verdict == VERDICT_REQUIRE_APPROVAL) {
-                msg_put_cstr(&b, TAG_NEED, "operator:1");
+                msg_put_cstr(&b, TAG_NEED, s.need ? s.need : "operator:1");
                 msg_put_cstr(&b, TAG_RULE, "critical|require_approval|organisation");
         }
         ck_assert_int_eq(msg_view(&b, (Str){NULL, 0}, &m), 0);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define NONE UINT64_MAX
-enum { W_UNITS = 3, W_GATE = 128, W_LEDGER = 1024, W_REPLIES = 128, W_ACTS = 128 };
+enum { W_UNITS = 9, W_GATE = 128, W_LEDGER = 1024, W_REPLIES = 128, W_ACTS = 128 };
 
 typedef struct Logged {
         RecordKind kind;
@@ -59,10 +59,12 @@ typedef struct World {
 } World;
 
 World *world_new(bool has_gate, bool has_ledger); /* nothing attached */
-World *world_ready(void); /* gate and ledger attached, units web, leaky (critical), ledger */
+World *world_ready(
+        void); /* gate and ledger attached, units web, leaky (critical), ledger (no Heal=), u3 .. u8 */
 void world_free(World *w);
 void world_pass(World *w, uint64_t us); /* time, then a tick when it is due */
 void pump(World *w);                    /* the ledger answers everything sent so far */
+void pump_one(World *w);                /* the oldest thing only */
 void say_ledger(World *w, const MsgBuilder *b);
 void refuse_next(World *w, const char *code); /* answers the oldest unanswered APPEND so */
 EnforceTarget *unit(World *w, const char *name);
@@ -74,7 +76,7 @@ uint64_t person(World *w, uint64_t uid, Role role, const char *action, const cha
 /* The gate answers the newest DECIDE (or APPROVAL_ANSWERED); 0 decision: none. */
 typedef struct Say {
         Verdict verdict;
-        const char *code, *approval_id, *revision;
+        const char *code, *approval_id, *revision, *need;
         uint64_t decision, use_by;
         bool wrong_digest, wrong_id, no_index;
 } Say;

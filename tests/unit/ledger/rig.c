@@ -94,7 +94,7 @@ const char *rig_put(Rig *r, Put p, LedgerAck *ack, const char **why) {
         rec.meta[META_RESULT] = str_of(p.result);
         if (p.id) {
                 rec.has_request_id = rec.has_digest = true;
-                memset(rec.request_id, p.id, 16);
+                memset(rec.request_id, p.other_request ? p.id + 1 : p.id, 16);
                 memset(rec.digest, p.other_digest ? p.id + 1 : p.id, 32);
         }
         return ledger_core_append(r->core, &rec, rec.seq, r->now, ack ? ack : &own, why);

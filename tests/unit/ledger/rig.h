@@ -30,7 +30,7 @@ typedef struct Put {
         uint64_t ref;
         uint64_t bits;
         const char *action, *body, *result;
-        bool other_digest;
+        bool other_digest, other_request;
 } Put;
 
 /* 0 or the error of ledger_core_open(). */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "chunks/ledger/rights.h"
 #include "rig.h"
 #include "common/clock.h"
 #include <check.h>
@@ -94,6 +95,8 @@ START_TEST(intents_need_their_decision) {
         uint64_t ask = rig_ok(rig, (Put){"governance", RECORD_DECISION, 3, RECORD_NO_REF, VERDICT_BIT_ASK});
         uint64_t check = rig_ok(rig, (Put){"governance", RECORD_DECISION, 4, RECORD_NO_REF,
                                              VERDICT_BIT_ALLOW | VERDICT_BIT_CHECK});
+        uint64_t policy = rig_ok(
+                rig, (Put){"governance", RECORD_CONFIG, 5, RECORD_NO_REF, VERDICT_BIT_ALLOW, "policy"});
         uint64_t unit = rig_ok(rig, (Put){"guardian", RECORD_UNIT, 1, RECORD_NO_REF, VERDICT_BIT_ALLOW});
         refused((Put){"guardian", RECORD_INTENT, 1, RECORD_NO_REF}, "intent_refused");
         refused((Put){"guardian", RECORD_INTENT, 1, allow + 1000}, "intent_refused");
@@ -103,6 +106,8 @@ START_TEST(intents_need_their_decision) {
         refused((Put){"guardian", RECORD_INTENT, 1, unit}, "intent_refused");
         refused((Put){"guardian", RECORD_INTENT, 9, allow}, "intent_refused");
         refused((Put){"guardian", RECORD_INTENT, 1, allow, 0, NULL, NULL, NULL, true}, "intent_refused");
+        refused((Put){"guardian", RECORD_INTENT, 1, allow, .other_request = true}, "intent_refused");
+        refused((Put){"guardian", RECORD_INTENT, 5, policy}, "intent_refused");
         refused((Put){"governance", RECORD_INTENT, 1, allow}, "E.FORBIDDEN");
         uint64_t intent = rig_ok(rig, (Put){"guardian", RECORD_INTENT, 1, allow});
         refused((Put){"guardian", RECORD_INTENT, 1, allow}, "intent_refused");
@@ -111,9 +116,32 @@ START_TEST(intents_need_their_decision) {
         ck_assert_uint_eq(it->index, intent);
         refused((Put){"guardian", RECORD_ACTION, 1, allow}, "intent_refused");
         refused((Put){"guardian", RECORD_ACTION, 9, intent}, "intent_refused");
+        refused((Put){"guardian", RECORD_ACTION, 1, intent, .other_request = true}, "intent_refused");
+        refused((Put){"guardian", RECORD_ACTION, 1, intent, .other_digest = true}, "intent_refused");
         rig_ok(rig, (Put){"guardian", RECORD_ACTION, 1, intent});
         refused((Put){"guardian", RECORD_ACTION, 1, intent}, "intent_refused");
         ck_assert(!ledger_core_open_intent(rig->core, 0, &it));
+}
+END_TEST
+
+/* Also for what was read back from a disk, where no right was checked. */
+START_TEST(what_licenses) {
+        Record r = {.kind = RECORD_DECISION,
+                .has_request_id = true,
+                .has_digest = true,
+                .verdict_bits = VERDICT_BIT_ALLOW};
+        r.meta[META_WRITER] = str_of("governance");
+        ck_assert(record_licenses(&r));
+        r.meta[META_WRITER] = str_of("immune");
+        ck_assert(!record_licenses(&r));
+        r.meta[META_WRITER] = str_of("guardian");
+        ck_assert(!record_licenses(&r));
+        r.meta[META_WRITER] = str_of("governance");
+        r.has_digest = false;
+        ck_assert(!record_licenses(&r));
+        r.has_digest = true;
+        r.kind = RECORD_CONFIG;
+        ck_assert(!record_licenses(&r));
 }
 END_TEST
 
@@ -244,6 +272,7 @@ static Suite *suite(void) {
         tcase_add_test(t, rights);
         tcase_add_test(t, bodies_are_canonical);
         tcase_add_test(t, intents_need_their_decision);
+        tcase_add_test(t, what_licenses);
         tcase_add_test(t, intent_twice_in_one_group);
         tcase_add_test(t, appends_are_idempotent);
         tcase_add_test(t, rollback_is_told);

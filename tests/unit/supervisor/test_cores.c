@@ -6,6 +6,7 @@
 #include "supervisor/procinfo.h"
 #include "supervisor/timer-heap.h"
 #include "common/cleanup.h"
+#include <sys/resource.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -463,6 +464,34 @@ START_TEST(evidence_that_differs) {
         evidence_compare(&ev_plan, &f, &e);
         ck_assert(!check_of(&e, "Descriptors")->ok);
         ck_assert_str_eq(check_of(&e, "Descriptors")->found, "0 1 2 3 leaked:12");
+        f = ev_good;
+        f.exe_ino = 3; /* another program */
+        evidence_compare(&ev_plan, &f, &e);
+        ck_assert(!e.verified && !check_of(&e, "Exe")->ok);
+        f = ev_good;
+        f.exe_dev = 9; /* another file system, the same number */
+        evidence_compare(&ev_plan, &f, &e);
+        ck_assert(!e.verified && !check_of(&e, "Exe")->ok);
+}
+END_TEST
+
+START_TEST(evidence_of_limits) {
+        EvidencePlan p = ev_plan;
+        EvidenceFacts f = ev_good;
+        Evidence e;
+
+        p.limits[p.n_limits++] = (LaunchLimit){RLIMIT_CORE, 0, 0};
+        p.limits[p.n_limits++] = (LaunchLimit){RLIMIT_NOFILE, 64, 128};
+        memcpy(f.limits, p.limits, sizeof(f.limits));
+        evidence_compare(&p, &f, &e);
+        ck_assert(e.verified && check_of(&e, "Rlimits")->ok);
+        f.limits[1].soft = 65;
+        evidence_compare(&p, &f, &e);
+        ck_assert(!e.verified && !check_of(&e, "Rlimits")->ok);
+        f.limits[1].soft = 64;
+        f.limits[1].hard = UINT64_MAX; /* what could be raised again is no limit */
+        evidence_compare(&p, &f, &e);
+        ck_assert(!e.verified && !check_of(&e, "Rlimits")->ok);
 }
 END_TEST
 
@@ -507,6 +536,7 @@ int main(void) {
         tcase_add_test(t, proc_of_ourselves);
         tcase_add_test(t, manifest);
         tcase_add_test(t, evidence_that_differs);
+        tcase_add_test(t, evidence_of_limits);
         tcase_add_test(t, evidence_is_only_what_was_read);
         suite_add_tcase(s, t);
         srunner_set_tap(sr, "-");
