@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guardian's end of a chunk's control pipe: HELLO, readiness, the challenge, and evidence from outside. */
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sha256.h"
 #include "guardian/manager.h"
@@ -125,7 +126,7 @@ void unit_take_evidence(ManagedUnit *u) {
         msg_begin(&b, MSG_CHALLENGE);
         msg_put_bytes(&b, TAG_NONCE, u->peer->nonce);
         u->peer->challenged = true;
-        if (conn_send(u->peer->conn, &b, (Str){NULL, 0}, -1) < 0)
+        if (!u->peer->conn || conn_send(u->peer->conn, &b, (Str){NULL, 0}, -1) < 0)
                 unit_issue(u, "the control pipe takes no challenge");
 }
 
@@ -182,11 +183,25 @@ static void challenge_reply(ManagedUnit *u, const Msg *m) {
 
 /* ---- messages */
 
+/* Without its control pipe an instance is no part of anything: it is down at once, not when its process is reaped. What an
+ * instance said before it was validated is forgotten with it, so that its successor is not taken at its word. */
+static void part_lost(ManagedUnit *u) {
+        Manager *m = u->m;
+        ChunkPeer *p = u->peer;
+        bool was = p->validated;
+        p->validated = false;
+        links_chunk_gone(u);
+        p->conn = conn_free(p->conn);
+        if (was && u->index == m->ledger)
+                enforce_ledger_lost(m->enforce, manager_now());
+        if (u->index == m->governance)
+                enforce_gate_lost(m->enforce, manager_now());
+}
+
 static void misbehaved(ManagedUnit *u, const char *what) {
         log_error("control pipe ended: the chunk broke the protocol", LOG_UNIT(u->config->name), LOG_STR("reason", what));
         unit_issue(u, "control pipe ended: %s", what);
-        links_chunk_gone(u);
-        u->peer->conn = conn_free(u->peer->conn);
+        part_lost(u);
         process_signal(u->pid, u->start_time, SIGKILL);
 }
 
@@ -247,13 +262,11 @@ static void on_msg(Conn *c, Msg *msg, void *user) {
         case MSG_CHALLENGE_REPLY:
                 challenge_reply(u, msg);
                 break;
-        case MSG_LEDGER_HEAD:
-                log_head(m, msg);
-                enforce_ledger_msg(m->enforce, msg, manager_now());
-                break;
         default:
                 if (u->peer->validated)
                         validated_msg(u, msg);
+                else if (u->index == m->ledger && msg->type == MSG_LEDGER_HEAD)
+                        log_head(m, msg);
                 else if (u->index == m->governance && (msg->type == MSG_POLICY_STATE || msg->type == MSG_APPROVAL_PENDING))
                         enforce_gate_msg(m->enforce, msg, manager_now());
                 else if (msg->type == MSG_UNITS) /* a question, like a query to the ledger */
@@ -264,16 +277,26 @@ static void on_msg(Conn *c, Msg *msg, void *user) {
         manager_pump(m);
 }
 
+static void on_outlived(void *user, uint64_t now_us) {
+        ManagedUnit *u = user;
+        (void)now_us;
+        if (u->pid <= 0)
+                return;
+        unit_issue(u, "it outlived its control pipe");
+        process_signal(u->pid, u->start_time, SIGKILL);
+}
+
 static void on_end(Conn *c, int error, const char *reason, void *user) {
         ManagedUnit *u = user;
         (void)c;
         if (error < 0)
                 log_error("control pipe ended", LOG_UNIT(u->config->name), LOG_STR("reason", reason));
-        links_chunk_gone(u);
-        u->peer->conn = conn_free(u->peer->conn);
-        /* a chunk ends with its control pipe; one that does not is of no use to anybody */
+        part_lost(u);
+        /* a chunk ends with its control pipe; one that broke it does not get the time to */
         if (u->pid > 0 && error < 0)
                 process_signal(u->pid, u->start_time, SIGKILL);
+        else if (u->pid > 0 && u->config->timeout_stop_us != UINT64_MAX)
+                timer_heap_set(&u->m->heap, &u->peer->deadline, clock_boot_us() + u->config->timeout_stop_us, on_outlived, u);
         manager_pump(u->m);
 }
 
@@ -307,16 +330,10 @@ int chunk_peer_new(ManagedUnit *u, int fd) {
 void chunk_peer_free(ManagedUnit *u) {
         if (!u->peer)
                 return;
-        bool was = u->peer->validated;
-        u->peer->validated = false;
-        links_chunk_gone(u);
-        u->peer->conn = conn_free(u->peer->conn);
+        part_lost(u);
+        timer_heap_cancel(&u->m->heap, &u->peer->deadline);
         free(u->peer);
         u->peer = NULL;
-        if (was && u->index == u->m->ledger)
-                enforce_ledger_lost(u->m->enforce, manager_now());
-        if (u->index == u->m->governance) /* what an unvalidated instance said is kept: forget that too */
-                enforce_gate_lost(u->m->enforce, manager_now());
 }
 
 bool chunk_part_ready(Manager *m, uint32_t unit) {

@@ -45,7 +45,7 @@ typedef struct ChunkPeer {
         bool evidence_ok;
         char handlers[16][129]; /* declared with the challenge's answer */
         unsigned n_handlers;
-        TimerId deadline;       /* of the challenge */
+        TimerId deadline;       /* of a process that outlived its pipe */
 } ChunkPeer;
 
 /* The act of a request on this unit that has not come out yet. */
