@@ -110,6 +110,10 @@ static void act_unit(ManagedUnit *u, const ActionRequest *r) {
                 ev.type = EV_RESTART;
                 ev.reason = strcmp(a, "restart") == 0 ? RESTART_OPERATOR : RESTART_HEALING;
         } else if (strcmp(a, "quarantine_component") == 0) {
+                if (u->machine.pin == PIN_STATE_UP) {
+                        act_result(u, OUTCOME_FAILED, "the unit is pinned up");
+                        return;
+                }
                 unit_feed(u, (UnitEvent){.type = EV_STOP}, 0);
                 ev.type = EV_PIN_DOWN;
         } else if (strcmp(a, "start") == 0) {
@@ -168,6 +172,11 @@ void govern_unit_refused(ManagedUnit *u, const char *why) {
         act_result(u, OUTCOME_FAILED, why);
 }
 
+void govern_unit_reloaded(ManagedUnit *u, bool well) {
+        if (u->act.open && strcmp(u->act.action, "reload_unit") == 0)
+                act_result(u, well ? OUTCOME_OK : OUTCOME_FAILED, well ? "" : "ExecReload= failed");
+}
+
 /* Called after every event of the unit: has its act come out? */
 void govern_unit_settled(ManagedUnit *u) {
         if (!u->act.open)
@@ -191,10 +200,7 @@ void govern_unit_settled(ManagedUnit *u) {
                         act_result(u, OUTCOME_OK, "");
                 else if (s == UNIT_RUNNING && u->machine.pin == PIN_STATE_UP)
                         act_result(u, OUTCOME_FAILED, "pinned up");
-        } else if (strcmp(a, "reload_unit") == 0) {
-                if (s != UNIT_RELOADING)
-                        act_result(u, s == UNIT_RUNNING ? OUTCOME_OK : OUTCOME_FAILED, "");
-        } else {
+        } else if (strcmp(a, "reload_unit") != 0) { /* that one says itself how it went */
                 act_result(u, OUTCOME_OK, "");
         }
 }
@@ -202,7 +208,10 @@ void govern_unit_settled(ManagedUnit *u) {
 /* ---- waiters */
 
 Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req) {
-        Waiter *w = calloc(1, sizeof(*w));
+        unsigned of_client = 0;
+        LIST_FOREACH(n, &m->waiters)
+                of_client += container_of(n, Waiter, node)->client == client;
+        Waiter *w = client && of_client >= WAITERS_PER_CLIENT ? NULL : calloc(1, sizeof(*w));
         if (!w)
                 return NULL;
         w->id = ++m->next_waiter;
@@ -323,19 +332,7 @@ static void op_spool_imported(void *user, const uint8_t id[16]) {
 
 static void op_pause_marker(void *user, const char *reason) {
         Manager *m = user;
-        char path[1200];
-        if (!m->state_dir[0])
-                return;
-        snprintf(path, sizeof(path), "%s/paused", m->state_dir);
-        if (!reason) {
-                unlink(path);
-                return;
-        }
-        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0 || write(fd, reason, strlen(reason)) < 0)
-                log_error("the pause marker can't be written", LOG_STR("file", path), LOG_ERRNO(-errno));
-        if (fd >= 0)
-                close(fd);
+        marker_set(&m->marker, reason);
 }
 
 static void op_publish(void *user, const char *type, const char *resource, const char *correlation_id, Str payload) {
@@ -361,24 +358,6 @@ static const EnforceOps enforce_ops = {
         .changed = op_changed,
 };
 
-/* Reads the marker; "" without one. */
-static bool read_marker(Manager *m, char *reason, size_t cap) {
-        char path[1200];
-        reason[0] = 0;
-        if (!m->state_dir[0])
-                return false;
-        snprintf(path, sizeof(path), "%s/paused", m->state_dir);
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return errno == ENOENT;
-        ssize_t n = read(fd, reason, cap - 1);
-        close(fd);
-        reason[n > 0 ? n : 0] = 0;
-        if (n == 0)
-                str_copy(reason, cap, str_of("paused"));
-        return true;
-}
-
 static void load_spool(Manager *m) {
         if (!m->state_dir[0])
                 return;
@@ -398,11 +377,12 @@ static void load_spool(Manager *m) {
 }
 
 int govern_init(Manager *m) {
-        char paused[256];
+        char paused[MARKER_TEXT_MAX];
         EnforceConfig cfg = {.has_gate = m->governance != PLAN_NONE, .has_ledger = m->ledger != PLAN_NONE, .mode_floor = m->opt->mode,
                 .pid = (uint64_t)getpid(), .start_time = m->own_start_time};
         memcpy(cfg.boot_id, m->boot_id, 16);
-        cfg.marker_known = read_marker(m, paused, sizeof(paused));
+        marker_init(&m->marker, &m->loop, m->state_dir);
+        cfg.marker_known = marker_read(&m->marker, paused, sizeof(paused));
         cfg.paused = paused[0] ? paused : NULL;
         int r = enforce_new(&cfg, &enforce_ops, m, &m->enforce);
         if (r == 0)

@@ -20,6 +20,7 @@
 #include "guardian/boot.h"
 #include "guardian/control.h"
 #include "guardian/enforce/enforce.h"
+#include "guardian/marker.h"
 #include "guardian/options.h"
 #include "guardian/probe.h"
 #include "guardian/spool.h"
@@ -89,6 +90,7 @@ typedef struct UnitQueueItem {
         UnitEvent event;
 } UnitQueueItem;
 
+enum { WAITERS_PER_CLIENT = 64 };
 /* Who waits on the control socket or on a control pipe; numbered, never reused. */
 typedef struct Waiter {
         List node;
@@ -131,6 +133,7 @@ struct Manager {
         RolesBlob *roles; /* NULL: root and our own uid only */
         Enforce *enforce;
         Spool *spool;
+        Marker marker;
         char state_dir[1100]; /* STATE/guardian, "" without */
         int notify_dir_fd;
         char notify_dir[1200];
@@ -225,7 +228,8 @@ void govern_done(Manager *m);
 void govern_turn(Manager *m);          /* after every event into enforce: its deadline */
 void govern_unit_settled(ManagedUnit *u); /* its act may have come out */
 void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took no such event now */
-Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req);
+void govern_unit_reloaded(ManagedUnit *u, bool well);
+Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req); /* NULL: no memory, or the client has too many */
 void govern_client_gone(Manager *m, uint64_t client);
 void govern_no_block(Manager *m, uint64_t waiter); /* answers a waiter that is still there and forgets it */
 void govern_unit_msg(ManagedUnit *u, Msg *m); /* PROPOSE, UNITS of a validated chunk */

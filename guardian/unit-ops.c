@@ -284,6 +284,7 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
                 break;
         case CMD_RELOADED:
                 log_info(c->sig ? "reload failed" : "reloaded", LOG_UNIT(u->config->name));
+                govern_unit_reloaded(u, c->sig == 0);
                 break;
         case _CMD_MAX:
                 break;

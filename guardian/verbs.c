@@ -60,7 +60,7 @@ static void propose(const Call *c, Str action, Str target) {
         bool no_block = msg_arg(c->msg, TAG_ARG, "no_block").p != NULL;
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                verb_refuse(c, CODE_BUSY, "out of memory");
+                verb_refuse(c, CODE_BUSY, "too many requests wait");
                 return;
         }
         p.waiter = w->id;
@@ -131,8 +131,10 @@ static void verb_mode(const Call *c) {
 
 static void verb_vote(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
-        if (!w)
+        if (!w) {
+                verb_refuse(c, CODE_BUSY, "too many requests wait");
                 return;
+        }
         enforce_vote(c->m->enforce, w->id, actor_kind(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
                 str_eq(msg_str(c->msg, TAG_VERB), "approve"), msg_arg(c->msg, TAG_ARG, "note"), manager_now());
 }
@@ -207,8 +209,10 @@ static void verb_connect(const Call *c) {
 
 static void verb_wait(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
-        if (!w)
+        if (!w) {
+                verb_refuse(c, CODE_BUSY, "too many requests wait");
                 return;
+        }
         w->waits_state = true;
         str_copy(w->state, sizeof(w->state), msg_arg(c->msg, TAG_ARG, "state"));
         size_t pos = 0;

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guardian/marker.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/str.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void marker_init(Marker *m, uv_loop_t *loop, const char *dir) {
+        *m = (Marker){.loop = loop};
+        if (dir[0])
+                snprintf(m->path, sizeof(m->path), "%s/paused", dir);
+}
+
+bool marker_read(const Marker *m, char *reason, size_t cap) {
+        reason[0] = 0;
+        if (!m->path[0])
+                return false;
+        auto_close int fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+                return errno == ENOENT;
+        ssize_t n = read(fd, reason, cap - 1);
+        if (n < 0) { /* it is there: whatever it says, it is not "go on" */
+                log_error("the pause marker can't be read", LOG_STR("file", m->path), LOG_ERRNO(-errno));
+                n = 0;
+        }
+        reason[n] = 0;
+        if (n == 0)
+                str_copy(reason, cap, str_of("paused"));
+        return true;
+}
+
+static int sync_dir(const char *path) {
+        char dir[1200];
+        str_copy(dir, sizeof(dir), (Str){path, (size_t)(strrchr(path, '/') - path)});
+        auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_file(const char *path, const char *text) {
+        auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        /* its presence is what counts: a text that is cut short by a full disk is still a pause */
+        if (write(fd, text, strlen(text)) < 0 || fsync(fd) < 0)
+                return -errno;
+        return sync_dir(path);
+}
+
+static void on_work(uv_work_t *w) {
+        Marker *m = w->data;
+        if (m->write_present)
+                m->error = write_file(m->path, m->writing);
+        else
+                m->error = unlink(m->path) < 0 && errno != ENOENT ? -errno : sync_dir(m->path);
+}
+
+static void start(Marker *m);
+
+static void on_done(uv_work_t *w, int status) {
+        Marker *m = w->data;
+        m->busy = false;
+        if (status < 0 || m->error < 0)
+                log_error("the pause marker can't be changed", LOG_STR("file", m->path), LOG_ERRNO(status < 0 ? status : m->error));
+        if (m->again)
+                start(m);
+}
+
+static void start(Marker *m) {
+        m->again = m->busy;
+        if (m->busy)
+                return;
+        memcpy(m->writing, m->text, sizeof(m->writing));
+        m->write_present = m->present;
+        m->work.data = m;
+        m->busy = uv_queue_work(m->loop, &m->work, on_work, on_done) == 0;
+}
+
+void marker_set(Marker *m, const char *reason) {
+        if (!m->path[0])
+                return;
+        m->present = reason != NULL;
+        str_copy(m->text, sizeof(m->text), str_of(reason ? reason : ""));
+        start(m);
+}

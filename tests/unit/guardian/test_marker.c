@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guardian/marker.h"
+#include "tests/unit/guardian/suite.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64];
+static uv_loop_t loop;
+static Marker m;
+
+static void begin(void) {
+        strcpy(dir, "/tmp/marker-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(dir));
+        ck_assert_int_eq(uv_loop_init(&loop), 0);
+        marker_init(&m, &loop, dir);
+}
+
+static void done(void) {
+        ck_assert_int_eq(uv_loop_close(&loop), 0);
+        unlink(m.path);
+        rmdir(dir);
+}
+
+START_TEST(test_not_on_the_loop) {
+        char text[64];
+        begin();
+        marker_set(&m, "too hot");
+        ck_assert(m.busy && uv_loop_alive(&loop)); /* a helper's work, not done inside the call */
+        uv_run(&loop, UV_RUN_DEFAULT);
+        ck_assert(marker_read(&m, text, sizeof(text)));
+        ck_assert_str_eq(text, "too hot");
+        done();
+}
+END_TEST
+
+START_TEST(test_last_one_holds) {
+        char text[64];
+        begin();
+        marker_set(&m, "one");
+        marker_set(&m, NULL);
+        marker_set(&m, "two");
+        uv_run(&loop, UV_RUN_DEFAULT);
+        ck_assert(marker_read(&m, text, sizeof(text)));
+        ck_assert_str_eq(text, "two");
+        marker_set(&m, "three");
+        marker_set(&m, NULL);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        ck_assert(marker_read(&m, text, sizeof(text)));
+        ck_assert_str_eq(text, "");
+        done();
+}
+END_TEST
+
+START_TEST(test_what_can_not_be_known) {
+        char text[64];
+        begin();
+        ck_assert_int_eq(symlink("/etc/passwd", m.path), 0);
+        ck_assert(!marker_read(&m, text, sizeof(text))); /* not followed, and not "there is none" */
+        ck_assert_str_eq(text, "");
+        unlink(m.path);
+        ck_assert_int_eq(mkdir(m.path, 0700), 0);
+        ck_assert(marker_read(&m, text, sizeof(text))); /* it is there and can't be read: paused */
+        ck_assert_str_eq(text, "paused");
+        rmdir(m.path);
+        done();
+        marker_init(&m, &loop, "");
+        ck_assert(!marker_read(&m, text, sizeof(text)));
+        marker_set(&m, "nowhere to write");
+}
+END_TEST
+
+SUITE_MAIN("marker", test_not_on_the_loop, test_last_one_holds, test_what_can_not_be_known)
