@@ -93,7 +93,7 @@ static void verb_stop(const Call *c) {
         Manager *m = c->m;
         ManagedUnit *u = manager_unit(m, msg_str(c->msg, TAG_UNIT));
         bool force = msg_arg(c->msg, TAG_ARG, "force").p != NULL;
-        if (u && !force) {
+        if (u && !force && c->peer->role >= ROLE_OPERATOR) { /* who may not stop it is not told who needs it */
                 uint32_t others[64];
                 uint32_t n = plan_dependents(m->plan, u->index, others, 64);
                 char text[512];
@@ -139,10 +139,17 @@ static void verb_vote(const Call *c) {
                 str_eq(msg_str(c->msg, TAG_VERB), "approve"), msg_arg(c->msg, TAG_ARG, "note"), manager_now());
 }
 
+/* The document of mutating verbs, of one that has no request: nobody was asked. */
 static void code_result(const Call *c, Code code) {
-        char text[96];
-        int n = snprintf(text, sizeof(text), "{\"code\":\"%s\"}", code_to_string((int)code));
-        verb_result(c, code_exit_status(code), code_to_string((int)code), NULL, (Str){text, (size_t)n});
+        EnforceReply r = {.code = code, .verdict = VERDICT_NONE, .decision_index = UINT64_MAX, .intent_index = UINT64_MAX,
+                .action_index = UINT64_MAX, .approval_id = "", .reason = "", .correlation_id = ""};
+        Buf out = BUF_INIT(4096);
+        JsonWriter w;
+        json_init(&w, &out, false);
+        enforce_reply_to_json(&r, &w);
+        Str body = json_finish(&w) == 0 ? (Str){(char *)out.data, out.len} : (Str){NULL, 0};
+        verb_result(c, code_exit_status(code), code_to_string((int)code), NULL, body);
+        buf_done(&out);
 }
 
 static void verb_pause(const Call *c) {
@@ -158,20 +165,21 @@ static void verb_resume(const Call *c) {
         code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
 }
 
-/* A bootstrap exemption: it waits for neither gate nor ledger; the boot record says who and why. */
+/* A bootstrap exemption: it waits for neither gate nor ledger. */
 static void verb_shutdown(const Call *c) {
         char text[32];
         uint64_t status = 0;
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "exit_code"));
-        if (c->peer->kind != PEER_PERSON) {
-                verb_refuse(c, CODE_DENIED_BY_ROLE, "a unit does not stop Guardian");
-                return;
-        }
         if (text[0] && (parse_u64(text, &status) < 0 || status > 255)) {
                 verb_refuse(c, CODE_INVALID, "exit_code is 0 to 255");
                 return;
         }
         Str reason = msg_str(c->msg, TAG_REASON);
+        Code code = enforce_shutdown(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now());
+        if (code != CODE_OK) {
+                code_result(c, code);
+                return;
+        }
         snprintf(c->m->shutdown_why, sizeof(c->m->shutdown_why), "shutdown by %s%s%.*s", c->peer->actor, reason.n ? ": " : "",
                 (int)(reason.n < 180 ? reason.n : 180), reason.p ? reason.p : "");
         c->m->shutdown_asked = true;
@@ -299,7 +307,7 @@ static const Verb verbs[] = {
         {"pin", ROLE_NOBODY, verb_unit_act},
         {"unpin", ROLE_NOBODY, verb_unit_act},
         {"reset", ROLE_NOBODY, verb_unit_act},
-        {"shutdown", ROLE_ADMIN, verb_shutdown},
+        {"shutdown", ROLE_NOBODY, verb_shutdown},
         {"mode", ROLE_OBSERVER, verb_mode},
         {"lockdown", ROLE_NOBODY, verb_global_act},
         {"approve", ROLE_NOBODY, verb_vote},

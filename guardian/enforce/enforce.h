@@ -204,6 +204,8 @@ void enforce_vote(Enforce *e, uint64_t waiter, ActorKind kind, uint64_t uid, Rol
  * once. */
 Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now);
 Code enforce_resume(Enforce *e, ActorKind kind, const char *actor, Role role, EnforceNow now);
+/* Admin only: records who asked; the shell then stops everything. */
+Code enforce_shutdown(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now);
 /* Admin only; reason and a time limit of at most 60 min, else CODE_INVALID; a full spool: CODE_FAILED. */
 Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason,
         uint64_t ttl_us, EnforceNow now);

@@ -82,7 +82,8 @@ void flow_answer(Enforce *e, Proposal *p, bool more, Code code, const char *reas
                 .approval_id = p->approval_id,
                 .reason = reason ? reason : "",
                 .correlation_id = p->correlation_id,
-                .ungated = p->ungated};
+                /* where there is no gate at all nothing went past one (architecture.md section 2) */
+                .ungated = p->ungated && e->cfg.has_gate};
         e->ops.reply(e->user, &r);
 }
 
@@ -363,15 +364,16 @@ static void act(Enforce *e, Proposal *p, EnforceNow now) {
         if (act_inside(e, p, now))
                 return;
         ActionRequest r = p->r; /* the slot may be free when act() returns */
-        e->ops.act(e->user, &r, p->ungated);
+        e->ops.act(e->user, &r, p->ungated && e->cfg.has_gate);
 }
 
 void flow_act_ungated(Enforce *e, Proposal *p, const char *why, EnforceNow now) {
-        e->counters.ungated++;
-        if (e->cfg.has_gate)
+        if (e->cfg.has_gate) {
+                e->counters.ungated++;
                 (void)spool_act(e, p, why, now);
-        else if (e->cfg.has_ledger)
-                flow_config_record(e, p->r.actor, p->r.action, "ungated", p->reason, p, now);
+        } else if (e->cfg.has_ledger) {
+                flow_config_record(e, p->r.actor, p->r.action, "ungoverned", p->reason, p, now);
+        }
         act(e, p, now);
 }
 

@@ -8,6 +8,28 @@ static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
         return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
 }
 
+/*
+ * An act that waits for nobody (consent.md section 4): a config record where the ledger takes it now, else the spool, which
+ * outlives Guardian. Without a state directory there is only the queue of records.
+ */
+static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role role, const char *verb, const char *value, Str reason,
+        EnforceNow now) {
+        char text[513];
+        str_copy(text, sizeof(text), reason);
+        if (e->cfg.has_ledger && ledger_state(e, now) != PART_READY) {
+                Proposal p = {.verb = enforce_verb(str_of(verb)), .kind = kind, .role = role, .ungated = true};
+                e->ops.random16(e->user, p.r.request_id);
+                str_copy(p.r.actor, sizeof(p.r.actor), str_of(actor));
+                str_copy(p.r.action, sizeof(p.r.action), str_of(verb));
+                str_copy(p.r.target, sizeof(p.r.target), STR_LIT(SELF));
+                str_copy(p.reason, sizeof(p.reason), reason);
+                make_correlation(e, (Str){NULL, 0}, p.correlation_id);
+                if (spool_act(e, &p, "bootstrap", now) == 0)
+                        return;
+        }
+        flow_config_record(e, actor, verb, value, text, NULL, now);
+}
+
 Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now) {
         Code code = switch_allowed(kind, role, "pause");
         if (code != CODE_OK)
@@ -17,7 +39,7 @@ Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str
         e->paused = e->switched = true;
         str_copy(e->pause_reason, sizeof(e->pause_reason), reason);
         e->ops.pause_marker(e->user, e->pause_reason);
-        flow_config_record(e, actor, "pause", "on", e->pause_reason, NULL, now);
+        switch_record(e, kind, actor, role, "pause", "on", reason, now);
         e->ops.changed(e->user);
         notice(e, now);
         return CODE_OK;
@@ -32,9 +54,18 @@ Code enforce_resume(Enforce *e, ActorKind kind, const char *actor, Role role, En
                 e->paused = false;
                 e->pause_reason[0] = 0;
                 e->ops.pause_marker(e->user, NULL);
-                flow_config_record(e, actor, "resume", "off", "", NULL, now);
+                switch_record(e, kind, actor, role, "resume", "off", (Str){NULL, 0}, now);
                 e->ops.changed(e->user);
         }
+        notice(e, now);
+        return CODE_OK;
+}
+
+Code enforce_shutdown(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now) {
+        Code code = switch_allowed(kind, role, "shutdown");
+        if (code != CODE_OK)
+                return code;
+        switch_record(e, kind, actor, role, "shutdown", "asked", reason, now);
         notice(e, now);
         return CODE_OK;
 }

@@ -315,8 +315,36 @@ START_TEST(test_ungoverned) {
         ck_assert_int_eq(refused(w, 0), CODE_DENIED_BY_ROLE);
         person(w, 1000, ROLE_OPERATOR, "restart", "web", NULL);
         ck_assert_uint_eq(w->n_acts, 1);
+        ck_assert(!w->act_ungated[0]); /* there is no gate that it went past */
+        enforce_act_result(w->e, w->acts[0].request_id, OUTCOME_OK, NULL, w->now);
+        ck_assert_int_eq(last_reply(w)->code, CODE_OK);
+        ck_assert(!last_reply(w)->ungated);
+        ck_assert_uint_eq(status(w).ungated, 0);
         ck_assert_uint_eq(w->n_spooled, 0);
         ck_assert_int_eq(status(w).gate, PART_ABSENT);
+        world_free(w);
+}
+END_TEST
+
+/* Pause, resume and shutdown wait for nobody; what the ledger can't take now is kept where Guardian's end does not reach. */
+START_TEST(test_switches_without_ledger) {
+        World *w = world_ready();
+        Str why = STR_LIT("look");
+        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_UNIT, "web", ROLE_ADMIN, why, w->now), CODE_DENIED_BY_ROLE);
+        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_PERSON, "uid:5", ROLE_OPERATOR, why, w->now), CODE_DENIED_BY_ROLE);
+        ck_assert_int_eq(enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, w->now), CODE_OK);
+        pump(w);
+        ck_assert_uint_eq(w->n_spooled, 0);
+        ck_assert_str_eq(find(w, RECORD_CONFIG, 0)->actor, "uid:0");
+        enforce_ledger_lost(w->e, w->now);
+        ck_assert_int_eq(enforce_resume(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, w->now), CODE_OK);
+        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, w->now), CODE_OK);
+        ck_assert_uint_eq(w->n_spooled, 2);
+        enforce_ledger_attached(w->e, w->now);
+        pump(w);
+        ck_assert_uint_eq(count(w, RECORD_CONFIG), 1);
+        ck_assert_uint_eq(count(w, RECORD_RECOVERY), 2);
+        ck_assert_str_eq(find(w, RECORD_RECOVERY, 1)->action, "shutdown");
         world_free(w);
 }
 END_TEST
@@ -389,4 +417,4 @@ END_TEST
 RUN_TESTS("enforce-ask", test_refused_by_guardian, test_roles_in_every_mode, test_mode_floor,
         test_one_open_per_target, test_a_verb_passes_a_waiting_question, test_rate_limit, test_ceilings,
         test_ceiling_in_all, test_paused, test_governance_down, test_ledger_down, test_bootstrap_exemption,
-        test_ungoverned, test_break_glass, test_verb_table, test_from_msg)
+        test_ungoverned, test_switches_without_ledger, test_break_glass, test_verb_table, test_from_msg)
