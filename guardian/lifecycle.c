@@ -153,6 +153,8 @@ static void essential_end(ManagedUnit *u) {
         bool exit_code_from = m->opt->exit_code_from && strcmp(m->opt->exit_code_from, u->config->name) == 0;
         const ExitInfo *e = &u->machine.last_exit.exit;
         int status = e->signaled ? 128 + e->status : e->status;
+        if (e->error || e->unknown) /* it never ran, as a shell says it; or nobody saw how it ended */
+                status = e->error == -ENOENT ? 127 : e->error ? 126 : 1;
         if (exit_code_from && m->exit_status != 75) {
                 m->exit_status = status;
                 m->exit_status_set = true;

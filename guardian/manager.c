@@ -30,21 +30,27 @@ ManagedUnit *manager_unit(Manager *m, Str name) {
 
 /* ---- unit events */
 
+/* Room for more events than units can have between two looks at the queue; it grows only if that was wrong. */
+enum { QUEUE_PER_UNIT = 16, QUEUE_MIN = 64 };
+
+static int queue_grow(Manager *m, uint32_t cap) {
+        UnitQueueItem *q = calloc(cap, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < m->q_len; i++)
+                q[i] = m->queue[(m->q_head + i) % m->q_cap];
+        free(m->queue);
+        m->queue = q;
+        m->q_head = 0;
+        m->q_cap = cap;
+        return 0;
+}
+
 void unit_feed(ManagedUnit *u, UnitEvent ev, uint64_t instance) {
         Manager *m = u->m;
-        if (m->q_len == m->q_cap) {
-                uint32_t cap = m->q_cap ? m->q_cap * 2 : 64;
-                UnitQueueItem *q = calloc(cap, sizeof(*q));
-                if (!q) { /* never lost: feeding it late, from the timer, beats dying of memory */
-                        log_error("out of memory for a unit event", LOG_UNIT(u->config->name));
-                        return;
-                }
-                for (uint32_t i = 0; i < m->q_len; i++)
-                        q[i] = m->queue[(m->q_head + i) % m->q_cap];
-                free(m->queue);
-                m->queue = q;
-                m->q_head = 0;
-                m->q_cap = cap;
+        if (m->q_len == m->q_cap && queue_grow(m, m->q_cap * 2) < 0) {
+                log_error("out of memory for a unit event", LOG_UNIT(u->config->name), LOG_STR("event", unit_event_to_string(ev.type)));
+                return;
         }
         m->queue[(m->q_head + m->q_len++) % m->q_cap] = (UnitQueueItem){u->index, instance, ev};
 }
@@ -194,8 +200,10 @@ void manager_pump(Manager *m) {
                         carry_out(m, &o);
                         continue;
                 }
-                if (m->q_len == 0)
+                if (m->q_len == 0) {
+                        m->q_head = 0; /* the front of the ring is all that is ever touched */
                         break;
+                }
                 UnitQueueItem item = m->queue[m->q_head];
                 m->q_head = (m->q_head + 1) % m->q_cap;
                 m->q_len--;
@@ -404,6 +412,11 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
         uint64_t have;
         pid1_descriptors(&have, &m->unit_soft_nofile);
         r = init_units(m);
+        if (r == 0)
+                r = queue_grow(m, m->n_units * QUEUE_PER_UNIT + QUEUE_MIN);
+        /* a deadline that finds no memory would be a unit that waits for ever: each has its place from the start */
+        if (r == 0)
+                r = timer_heap_reserve(&m->heap, m->n_units * (_TIMER_MAX + 1) + 16);
         if (r == 0)
                 r = reap_init(&m->reap, (size_t)m->n_units * 8 + 64);
         if (r == 0)

@@ -30,6 +30,8 @@ static void sandbox_json(JsonWriter *w, const ManagedUnit *u) {
         bool confined = u->config->type == SERVICE_CHUNK || u->config->profile == PROFILE_AUTO;
         json_object_begin(w);
         json_kv_str(w, "profile", confined ? "base" : "none");
+        if (u->config->sandbox_reason)
+                json_kv_str(w, "reason", u->config->sandbox_reason);
         json_kv_bool(w, "verified", confined && e && e->verified);
         json_key(w, "missing");
         json_array_begin(w);
@@ -65,6 +67,13 @@ static void unit_json(Manager *m, JsonWriter *w, const ManagedUnit *u) {
         json_kv_str(w, "name", u->config->name);
         if (u->config->description)
                 json_kv_str(w, "description", u->config->description);
+        if (u->config->documentation.n) {
+                json_key(w, "documentation");
+                json_array_begin(w);
+                for (unsigned i = 0; i < u->config->documentation.n; i++)
+                        json_cstr(w, u->config->documentation.items[i]);
+                json_array_end(w);
+        }
         json_key(w, "priority");
         json_milli(w, u->config->priority_milli);
         json_kv_str(w, "state", unit_state_to_string((int)unit_machine_state(um)));

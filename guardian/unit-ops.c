@@ -101,11 +101,12 @@ static void on_main_end(void *user, const ProcessEnd *end) {
 }
 
 static void spawn_main(ManagedUnit *u, unsigned index) {
-        if (index == 0)
-                unit_issues_clear(u);
         int r = unit_spawn_main(u, index);
-        if (r == 0)
+        if (r == 0) {
                 r = reap_add(&u->m->reap, u->pid, on_main_end, u);
+                if (r < 0)
+                        process_signal(u->pid, 0, SIGKILL); /* not reaped yet: the number is its own */
+        }
         if (r < 0) {
                 u->pid = 0;
                 unit_feed(u, (UnitEvent){.type = EV_SPAWN_FAILED, .error = r, .exit = {.error = r}}, 0);
@@ -205,6 +206,8 @@ static void start_probe(ManagedUnit *u, ProbeKind k) {
 
 static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
         u->since_ns = clock_wall_ns();
+        if (to == UNIT_STARTING) /* what was wrong with the instance before; its ExecStartPre= commands may add to it */
+                unit_issues_clear(u);
         if (unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
                 proc_rss(u->pid, &u->rss_ready) < 0)
                 u->rss_ready = 0;

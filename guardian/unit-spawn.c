@@ -54,7 +54,8 @@ static void spawn_done(Spawn *s) {
                 close(s->out_fd);
 }
 
-static int resolve_ids(ManagedUnit *u, Spawn *s) {
+/* Whose the unit's directories, pipes and sockets are, and, but for a privileged command, under which ids it runs. */
+static int resolve_ids(ManagedUnit *u, bool privileged, Spawn *s) {
         const UnitConfig *c = u->config;
         s->uid = getuid();
         s->gid = getgid();
@@ -82,6 +83,8 @@ static int resolve_ids(ManagedUnit *u, Spawn *s) {
                 }
                 n++;
         }
+        if (privileged)
+                return 0;
         s->plan.set_ids = true;
         s->plan.uid = s->uid;
         s->plan.gid = s->gid;
@@ -252,8 +255,7 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
                 }
                 u->group_ready = true;
         }
-        if (!c->privileged)
-                r = resolve_ids(u, s);
+        r = resolve_ids(u, c->privileged, s);
         if (r == 0)
                 r = make_directories(u, s);
         if (r == 0)
@@ -412,9 +414,12 @@ int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *use
         if (r == 0)
                 r = launch(u, &s, "command", pid);
         spawn_done(&s);
-        if (r == 0)
-                r = reap_add(&u->m->reap, *pid, fn, user);
-        if (r == 0)
+        if (r < 0)
+                return r;
+        r = reap_add(&u->m->reap, *pid, fn, user);
+        if (r < 0)
+                process_signal(*pid, 0, SIGKILL); /* not reaped yet: the number is its own */
+        else
                 group_add(&u->group, *pid, false);
         return r;
 }

@@ -78,6 +78,14 @@ static int timer_grow(TimerHeap *h) {
         return 0;
 }
 
+int timer_heap_reserve(TimerHeap *h, uint32_t n) {
+        int r = 0;
+
+        while (r == 0 && h->cap < n)
+                r = timer_grow(h);
+        return r;
+}
+
 /* The standing slot of a handle, or NULL. */
 static TimerSlot *timer_slot(const TimerHeap *h, TimerId id) {
         uint32_t i = (uint32_t)id;

@@ -31,6 +31,8 @@ typedef struct TimerHeap {
 
 void timer_heap_init(TimerHeap *h);
 void timer_heap_done(TimerHeap *h);
+/* Room for n timers at once: as long as no more stand, adding and setting can't fail. -ENOMEM. */
+int timer_heap_reserve(TimerHeap *h, uint32_t n);
 /* Adds one that fires once; *id gets its handle. -ENOMEM. */
 int timer_heap_add(TimerHeap *h, uint64_t deadline_us, TimerFn fn, void *user, TimerId *id);
 /* Cancels if *id still stands, and sets it to 0. Never fails. */

@@ -133,6 +133,19 @@ static void fire(void *user, uint64_t now) {
         fired_log[n_fired++ % 64] = (unsigned)(uintptr_t)user;
 }
 
+START_TEST(timers_have_their_place) {
+        TimerId id[100] = {0};
+        timer_heap_init(&heap);
+        ck_assert_int_eq(timer_heap_reserve(&heap, 100), 0);
+        const void *slots = heap.slots, *order = heap.heap;
+        for (uintptr_t i = 0; i < 100; i++)
+                ck_assert_int_eq(timer_heap_set(&heap, &id[i], i, fire, (void *)i), 0);
+        ck_assert_ptr_eq(heap.slots, slots); /* nothing had to be allocated */
+        ck_assert_ptr_eq(heap.heap, order);
+        timer_heap_done(&heap);
+}
+END_TEST
+
 START_TEST(timers_fire_in_order) {
         TimerId id[6] = {0};
         static const uint64_t at[] = {50, 10, 30, 10, 20, 60};
@@ -525,6 +538,7 @@ int main(void) {
         tcase_add_test(t, the_limit_is_per_interval);
         tcase_add_test(t, the_bootstrap_list_never_gives_up);
         tcase_add_test(t, a_literal_delay_stands);
+        tcase_add_test(t, timers_have_their_place);
         tcase_add_test(t, timers_fire_in_order);
         tcase_add_test(t, what_a_callback_sets_waits);
         tcase_add_test(t, timers_against_a_model);
