@@ -40,6 +40,19 @@ static ActorKind actor_kind(const Peer *p) {
 
 /* ---- what changes something */
 
+/* The document of mutating verbs, of one that has no request: nobody was asked. */
+static void code_result(const Call *c, Code code, const char *reason) {
+        EnforceReply r = {.code = code, .verdict = VERDICT_NONE, .decision_index = UINT64_MAX, .intent_index = UINT64_MAX,
+                .action_index = UINT64_MAX, .approval_id = "", .reason = reason, .correlation_id = ""};
+        Buf out = BUF_INIT(4096);
+        JsonWriter w;
+        json_init(&w, &out, false);
+        enforce_reply_to_json(&r, &w);
+        Str body = json_finish(&w) == 0 ? (Str){(char *)out.data, out.len} : (Str){NULL, 0};
+        verb_result(c, code_exit_status(code), code_to_string((int)code), reason[0] ? reason : NULL, body);
+        buf_done(&out);
+}
+
 static void propose(const Call *c, Str action, Str target) {
         EnforceProposal p = {.kind = actor_kind(c->peer), .actor = c->peer->actor, .uid = c->peer->uid, .role = c->peer->role,
                 .action = action, .target = target, .incident = UINT64_MAX, .reason = msg_str(c->msg, TAG_REASON)};
@@ -52,7 +65,7 @@ static void propose(const Call *c, Str action, Str target) {
                         str_eq(k, "target"))
                         continue;
                 if (p.n_args >= REQUEST_ARGS_MAX) {
-                        verb_refuse(c, CODE_INVALID, "too many arguments");
+                        code_result(c, CODE_INVALID, "too many arguments");
                         return;
                 }
                 p.args[p.n_args++] = s;
@@ -60,7 +73,7 @@ static void propose(const Call *c, Str action, Str target) {
         bool no_block = msg_arg(c->msg, TAG_ARG, "no_block").p != NULL;
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                verb_refuse(c, CODE_BUSY, "too many requests wait");
+                code_result(c, CODE_BUSY, "too many requests wait");
                 return;
         }
         p.waiter = w->id;
@@ -73,7 +86,7 @@ static void propose(const Call *c, Str action, Str target) {
 static void verb_propose(const Call *c) {
         Str action = msg_arg(c->msg, TAG_ARG, "action"), target = msg_str(c->msg, TAG_UNIT);
         if (!action.p) {
-                verb_refuse(c, CODE_INVALID, "an action is missing");
+                code_result(c, CODE_INVALID, "an action is missing");
                 return;
         }
         propose(c, action, target);
@@ -82,7 +95,7 @@ static void verb_propose(const Call *c) {
 static void verb_unit_act(const Call *c) {
         Str target = msg_str(c->msg, TAG_UNIT);
         if (!target.p) {
-                verb_refuse(c, CODE_INVALID, "a unit is missing");
+                code_result(c, CODE_INVALID, "a unit is missing");
                 return;
         }
         propose(c, msg_str(c->msg, TAG_VERB), target);
@@ -105,7 +118,7 @@ static void verb_stop(const Call *c) {
                                         m->units[others[i]].config->name);
                 if (at) {
                         snprintf(text + at, sizeof(text) - at, " (--force stops it all the same)");
-                        verb_refuse(c, CODE_NEEDED_BY_OTHERS, text);
+                        code_result(c, CODE_NEEDED_BY_OTHERS, text);
                         return;
                 }
         }
@@ -132,37 +145,24 @@ static void verb_mode(const Call *c) {
 static void verb_vote(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                verb_refuse(c, CODE_BUSY, "too many requests wait");
+                code_result(c, CODE_BUSY, "too many requests wait");
                 return;
         }
         enforce_vote(c->m->enforce, w->id, actor_kind(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
                 str_eq(msg_str(c->msg, TAG_VERB), "approve"), msg_arg(c->msg, TAG_ARG, "note"), manager_now());
 }
 
-/* The document of mutating verbs, of one that has no request: nobody was asked. */
-static void code_result(const Call *c, Code code) {
-        EnforceReply r = {.code = code, .verdict = VERDICT_NONE, .decision_index = UINT64_MAX, .intent_index = UINT64_MAX,
-                .action_index = UINT64_MAX, .approval_id = "", .reason = "", .correlation_id = ""};
-        Buf out = BUF_INIT(4096);
-        JsonWriter w;
-        json_init(&w, &out, false);
-        enforce_reply_to_json(&r, &w);
-        Str body = json_finish(&w) == 0 ? (Str){(char *)out.data, out.len} : (Str){NULL, 0};
-        verb_result(c, code_exit_status(code), code_to_string((int)code), NULL, body);
-        buf_done(&out);
-}
-
 static void verb_pause(const Call *c) {
         Str reason = msg_str(c->msg, TAG_REASON);
         if (!reason.n) {
-                verb_refuse(c, CODE_INVALID, "a reason is missing");
+                code_result(c, CODE_INVALID, "a reason is missing");
                 return;
         }
-        code_result(c, enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()));
+        code_result(c, enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()), "");
 }
 
 static void verb_resume(const Call *c) {
-        code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
+        code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()), "");
 }
 
 /* A bootstrap exemption: it waits for neither gate nor ledger. */
@@ -171,20 +171,20 @@ static void verb_shutdown(const Call *c) {
         uint64_t status = 0;
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "exit_code"));
         if (text[0] && (parse_u64(text, &status) < 0 || status > 255)) {
-                verb_refuse(c, CODE_INVALID, "exit_code is 0 to 255");
+                code_result(c, CODE_INVALID, "exit_code is 0 to 255");
                 return;
         }
         Str reason = msg_str(c->msg, TAG_REASON);
         Code code = enforce_shutdown(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now());
         if (code != CODE_OK) {
-                code_result(c, code);
+                code_result(c, code, "");
                 return;
         }
         snprintf(c->m->shutdown_why, sizeof(c->m->shutdown_why), "shutdown by %s%s%.*s", c->peer->actor, reason.n ? ": " : "",
                 (int)(reason.n < 180 ? reason.n : 180), reason.p ? reason.p : "");
         c->m->shutdown_asked = true;
         c->m->shutdown_status = (int)status;
-        code_result(c, CODE_OK);
+        code_result(c, CODE_OK, "");
 }
 
 static void verb_break_glass(const Call *c) {
@@ -194,7 +194,7 @@ static void verb_break_glass(const Call *c) {
         if (parse_duration_us(text, &ttl) < 0)
                 ttl = 0;
         code_result(c, enforce_break_glass(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role,
-                               msg_str(c->msg, TAG_REASON), ttl, manager_now()));
+                               msg_str(c->msg, TAG_REASON), ttl, manager_now()), "");
 }
 
 /* ---- streams and waiting */
