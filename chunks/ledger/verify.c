@@ -294,7 +294,8 @@ static int bad_frame(Verify *s, const char *why) {
 
 /* A log that is being written is judged up to its note, and up to the note given: the file may be a moment older. */
 static bool live_end(const Verify *s) {
-        return s->o->live && s->file.set && s->tree.size >= s->file.note.size &&
+        return s->o->live && (s->file.set || s->at_least.set) &&
+               (!s->file.set || s->tree.size >= s->file.note.size) &&
                (!s->at_least.set || s->tree.size >= s->at_least.note.size);
 }
 

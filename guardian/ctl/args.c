@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/ctl/args.h"
+#include "guardian/ctl/text.h"
 #include <stdio.h>
 #include <string.h>
 
 int ctl_options(
         int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands) {
-        bool raw = false;
+        bool raw = false, given[CTL_OPTIONS_MAX] = {false};
         *n_operands = 0;
         for (int i = 1; i < argc; i++) {
                 const CtlOption *o = NULL;
@@ -18,7 +19,7 @@ int ctl_options(
                                 if (strcmp(argv[i], k->name) == 0)
                                         o = k;
                         if (!o) {
-                                fprintf(stderr, "guardianctl: %s has no option '%s'\n", argv[0], argv[i]);
+                                text_errorf("guardianctl: %s has no option '%s'", argv[0], argv[i]);
                                 return ctl_usage(argv[0]);
                         }
                         if (o->flag) {
@@ -26,18 +27,23 @@ int ctl_options(
                                 continue;
                         }
                         if (i + 1 >= argc) {
-                                fprintf(stderr, "guardianctl: %s takes a value\n", argv[i]);
+                                text_errorf("guardianctl: %s takes a value", argv[i]);
                                 return ctl_usage(argv[0]);
                         }
                         i++;
-                        if (o->list && *o->n_list < o->max_list)
+                        if (o->list ? *o->n_list >= o->max_list : given[o - options]) {
+                                text_errorf("guardianctl: %s is given too often", o->name);
+                                return ctl_usage(argv[0]);
+                        }
+                        given[o - options] = true;
+                        if (o->list)
                                 o->list[(*o->n_list)++] = argv[i];
-                        else if (o->value)
+                        else
                                 *o->value = argv[i];
                         continue;
                 }
                 if (*n_operands >= max_operands) {
-                        fprintf(stderr, "guardianctl: %s takes no '%s'\n", argv[0], argv[i]);
+                        text_errorf("guardianctl: %s takes no '%s'", argv[0], argv[i]);
                         return ctl_usage(argv[0]);
                 }
                 operands[(*n_operands)++] = argv[i];

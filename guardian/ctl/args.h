@@ -3,6 +3,8 @@
 /* Options of one verb: a table ended by a NULL name; each fills a flag, a value, or appends to a list. */
 #include "guardian/ctl/ctl.h"
 
+enum { CTL_OPTIONS_MAX = 16 }; /* a table has at most as many */
+
 typedef struct CtlOption {
         const char *name; /* "--reason" */
         bool *flag;

@@ -9,14 +9,13 @@
 #include <string.h>
 
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) {
-        char text[2048] = "guardianctl: ";
-        size_t n = strlen(text);
+        char text[2048];
         (void)c;
         va_list ap;
         va_start(ap, fmt);
-        vsnprintf(text + n, sizeof(text) - n, fmt, ap);
+        vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
-        text_error(text);
+        text_errorf("guardianctl: %s", text);
         return status;
 }
 

@@ -47,6 +47,10 @@ typedef struct CtlVerb {
 } CtlVerb;
 extern const CtlVerb ctl_verbs[];
 extern const size_t ctl_n_verbs;
+void ctl_help(FILE *f);
+bool ctl_verb_help(const char *verb); /* on stdout; false: there is no such verb */
+/* Runs the verb argv[0]. Exit status. */
+int ctl_dispatch(Ctl *c, int argc, char **argv);
 
 /* Opens the control socket once. 0, or CTL_UNREACHABLE after saying so. timeout_us: unless --timeout was
  * given. */

@@ -107,6 +107,7 @@ int verb_ledger(Ctl *c, int argc, char **argv) {
         if (argc < 2)
                 return ctl_usage("ledger");
         const char *sub = argv[1];
+        argv[1] = argv[0]; /* who has options is the verb */
         if (strcmp(sub, "query") == 0 || strcmp(sub, "tail") == 0)
                 return ledger_query(c, argc - 1, argv + 1, sub[0] == 't');
         if (strcmp(sub, "verify") == 0)

@@ -71,7 +71,12 @@ void text_wrapf(int at, int hang, const char *fmt, ...) {
         wrap(stdout, at, hang, text);
 }
 
-void text_error(const char *text) {
+void text_errorf(const char *fmt, ...) {
+        char text[4096];
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
         wrap(stderr, 0, 2, text);
 }
 

@@ -11,7 +11,7 @@ enum { TEXT_COLUMNS = 80 };
 void text_wrap(int at, int hang, const char *text);
 void text_wrapf(int at, int hang, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A whole message on stderr, likewise wrapped. */
-void text_error(const char *text);
+void text_errorf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* One column of a table: cut to width code points, padded unless it is the last. */
 void text_cell(const char *text, int width, bool last);
 /* As it is, control characters but tab replaced by '?'. */

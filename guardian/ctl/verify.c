@@ -9,6 +9,7 @@
 #include "guardian/ctl/offline.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 
 /* A small file, or standard input for "-". Bytes read (NUL terminated), or -errno. */
@@ -112,6 +113,8 @@ int offline_verify(Ctl *c, const char *pin, const char *note) {
         NoteKey key;
         VerifyOptions o = {0};
         VerifyResult v;
+        if (sodium_init() < 0)
+                return ctl_fail(c, VERIFY_UNREADABLE, "libsodium cannot be used");
         int r = pin ? load_key(c, pin, &key) : CTL_OK;
         if (r == CTL_OK && note)
                 r = load_note(c, note, text, sizeof(text));
