@@ -105,7 +105,7 @@ int ctl_chunk(Ctl *c, const char *unit, Client *ret) {
         r = client_connect_chunk(&c->guardian, unit, ret, &status);
         if (r == 0)
                 return CTL_OK;
-        return r > 0 ? ctl_fail(c, status, "%s", c->guardian.error) : lost(c, &c->guardian, r);
+        return r > 0 ? ctl_fail(c, status, "%s: %s", c->verb, c->guardian.error) : lost(c, &c->guardian, r);
 }
 
 void ctl_print_body(Ctl *c, Str body) {

@@ -39,7 +39,8 @@ int client_open(Client *c, const char *runtime_dir, uint64_t timeout_us) {
         client_init(c, -1, timeout_us == UINT64_MAX ? UINT64_MAX : clock_boot_us() + timeout_us);
         int fd = connect_in(runtime_dir);
         if (fd < 0) {
-                snprintf(c->error, sizeof(c->error), "no Guardian at %.150s: %s", runtime_dir, strerror(-fd));
+                snprintf(c->error, sizeof(c->error), "no Guardian at %.150s: %s%s", runtime_dir,
+                        strerror(-fd), fd == -EACCES ? ", the directory is closed to you" : "");
                 return fd;
         }
         c->fd = fd;
@@ -179,8 +180,9 @@ int client_connect_chunk(Client *guardian, const char *unit, Client *ret, int *s
         int fd = msg_take_fd(&m);
         *status = (int)msg_u64(&m, TAG_STATUS, 1);
         if (fd < 0) {
-                Str text = msg_str(&m, TAG_MESSAGE);
-                snprintf(guardian->error, sizeof(guardian->error), "%.*s", (int)text.n, text.p ? text.p : "");
+                Str text = msg_str(&m, TAG_MESSAGE), code = msg_str(&m, TAG_CODE);
+                snprintf(guardian->error, sizeof(guardian->error), "%.*s%s%.*s", (int)code.n, code.p,
+                        text.n ? ": " : "", (int)text.n, text.p ? text.p : "");
                 if (*status == 0)
                         *status = 1;
                 return 1;

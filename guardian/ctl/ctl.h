@@ -19,6 +19,7 @@ enum {
 };
 
 typedef struct Ctl {
+        const char *verb; /* being run, for errors */
         char runtime[1024], state[1024];
         bool json, quiet, color;
         bool terminal;    /* stdout is one */

@@ -29,8 +29,7 @@ void show_reply(Ctl *c, Str body) {
         const char *approval = json_get_str(d, "approval_id", ""), *reason = json_get_str(d, "reason", "");
         const char *outcome = json_get_str(d, "outcome", NULL), *code = json_get_str(d, "code", "?");
         if (strcmp(code, "approval_required") == 0) {
-                text_wrapf(
-                        0, 2, "%s: waits for a person's approval%s%s", asked, reason[0] ? ": " : "", reason);
+                printf("%s: waits for a person's approval\n", asked);
                 printf("  guardianctl approve %s\n", approval);
                 return;
         }
@@ -39,7 +38,9 @@ void show_reply(Ctl *c, Str body) {
         index_text(d, "action_index", "action", action, sizeof(action));
         text_wrapf(0, 2, "%s: %s%s%s%s%s%s%s%s", asked, outcome ? outcome : code, reason[0] ? " (" : "",
                 reason, reason[0] ? ")" : "", decision, intent, action,
-                json_get_bool(d, "ungated", false) ? ", ungated: put on record when the ledger is back" : "");
+                json_get_bool(d, "ungated", false)
+                        ? ", without a verdict (ungated); it goes on record as a recovery"
+                        : "");
 }
 
 void show_code(Ctl *c, Str body) {

@@ -72,11 +72,11 @@ static void status_header(const Ctl *c, const json_t *g) {
         status_alerts(g);
 }
 
-static void sandbox_text(const json_t *s, char *out, size_t cap) {
+static void sandbox_text(const json_t *s, bool runs, char *out, size_t cap) {
         const char *profile = json_get_str(s, "profile", "none");
         bool verified = json_get_bool(s, "verified", false);
-        if (strcmp(profile, "none") == 0)
-                snprintf(out, cap, "sandbox none");
+        if (strcmp(profile, "none") == 0 || !runs)
+                snprintf(out, cap, "sandbox %s", profile);
         else
                 snprintf(out, cap, "sandbox %s, %s", profile, verified ? "verified" : "not verified");
 }
@@ -89,7 +89,7 @@ static void unit_details(const json_t *u, bool all) {
         size_t n = 0, k;
         json_t *issue;
         end_text(json_get_path(u, "last_exit"), end, sizeof(end));
-        sandbox_text(sb, sandbox, sizeof(sandbox));
+        sandbox_text(sb, json_get_i64(u, "pid", 0) > 0, sandbox, sizeof(sandbox));
         line[0] = 0;
         if (end[0])
                 n += (size_t)snprintf(line + n, sizeof(line) - n, "; last end %s", end);

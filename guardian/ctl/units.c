@@ -70,6 +70,8 @@ int verb_kill(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, units, 64, &n);
         if (r != CTL_OK)
                 return r;
+        if (signal && !ctl_signal_valid(signal))
+                return ctl_fail(c, CTL_USAGE, "there is no signal '%s' (TERM, SIGTERM, 15, RTMIN+3)", signal);
         snprintf(text, sizeof(text), "signal=%s", signal ? signal : "");
         args[0] = text;
         return each_unit(c, "kill", units, n, reason, args, signal ? 1 : 0);

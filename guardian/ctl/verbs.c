@@ -87,8 +87,10 @@ int ctl_dispatch(Ctl *c, int argc, char **argv) {
         const char *names[ELEMENTSOF(ctl_verbs)];
         for (size_t i = 0; i < ctl_n_verbs; i++) {
                 names[i] = ctl_verbs[i].name;
-                if (strcmp(argv[0], names[i]) == 0)
+                if (strcmp(argv[0], names[i]) == 0) {
+                        c->verb = names[i];
                         return ctl_verbs[i].fn(c, argc, argv);
+                }
         }
         const char *near = nearest_name(argv[0], names, ctl_n_verbs);
         text_errorf("guardianctl: there is no verb '%s'%s%s%s", argv[0], near ? "; did you mean '" : "",

@@ -65,7 +65,7 @@ def test_usage_is_64():
                  ["ledger", "prove", "3"], ["ledger", "consistency", "1", "2"], ["ledger", "repair"], ["ledger", "query", "--kind", "note"],
                  ["ledger", "query", "--since", "noon"], ["ledger", "query", "--limit", "x"], ["ledger", "query", "--request-id", "12"],
                  ["ledger", "verify", "--pub"], ["ledger", "verify", "more"], ["logs", "--since", "noon"], ["policy"], ["trust", "a", "b"],
-                 ["kill", "web", "--signal", "HUP", "--signal", "INT"]):
+                 ["kill", "web", "--signal", "HUP", "--signal", "INT"], ["kill", "web", "--signal", "FOO"]):
         r = status(64, *args)
         assert r.stderr and not r.stdout, (args, r)
     assert "did you mean 'status'" in ctl("statsu").stderr
