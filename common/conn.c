@@ -277,7 +277,8 @@ size_t conn_backlog(const Conn *c) {
 }
 
 static void drained(struct ConnPriv *p) {
-        if (p->closed || p->lingering || !p->want_drain || p->write_dead || backlog(p) >= BACKLOG_LOW)
+        /* also when the peer takes no more: who paused until then reads on and finds the end */
+        if (p->closed || p->lingering || !p->want_drain || backlog(p) >= BACKLOG_LOW)
                 return;
         p->want_drain = false;
         if (p->conn.ops->on_drain)
@@ -449,6 +450,7 @@ static void on_poll(uv_poll_t *h, int status, int events) {
                 if (p->paused || p->lingering) {
                         p->write_dead = true;
                         drop_egress(p);
+                        wake_soon(p);
                 }
                 events = p->paused || p->lingering ? 0 : UV_READABLE;
         }

@@ -234,7 +234,7 @@ int status_approvals(const Call *c, Buf *out) {
 }
 
 int status_graph(const Call *c, Buf *out) {
-        Buf dot = BUF_INIT(200 * 1024);
+        Buf dot = BUF_INIT(4 * 1024 * 1024);
         Str what = msg_arg(c->msg, TAG_ARG, "what");
         int r = str_eq(what, "states") ? unit_state_dot(&dot) : plan_dot(c->m->plan, &dot);
         JsonWriter w;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REPLY_MAX = 240 * 1024 };
+enum { REPLY_MAX = 16 * 1024 * 1024 };
 
 void verb_result(const Call *c, int status, const char *code, const char *message, Str body) {
         control_result(c->m->control, c->client, c->req, status, code, message, body, false, -1);
@@ -23,14 +23,19 @@ void verb_refuse(const Call *c, Code code, const char *message) {
         verb_result(c, code_exit_status(code), code_to_string((int)code), message, (Str){NULL, 0});
 }
 
-/* Sends a document that fn wrote; one that does not fit a frame is an error, not a cut document. */
+static void send_document(const Call *c, int status, const char *code, const char *message, Buf *out) {
+        if (control_document(c->m->control, c->client, c->req, status, code, message, out) == -EBUSY)
+                verb_refuse(c, CODE_BUSY, "other documents are on their way to clients that do not read them");
+}
+
+/* Sends a document that fn wrote, whole or not at all. */
 void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out)) {
         Buf out = BUF_INIT(REPLY_MAX);
         int r = fn(c, &out);
         if (r < 0)
                 verb_result(c, 1, "failed", strerror(-r), (Str){NULL, 0});
         else
-                verb_result(c, 0, "ok", NULL, (Str){(char *)out.data, out.len});
+                send_document(c, 0, "ok", NULL, &out);
         buf_done(&out);
 }
 
@@ -259,9 +264,9 @@ static void verb_status(const Call *c) {
         if (r < 0)
                 verb_result(c, 1, "failed", strerror(-r), (Str){NULL, 0});
         else if (text[0])
-                verb_result(c, code_exit_status(CODE_UNKNOWN_UNIT), code_to_string(CODE_UNKNOWN_UNIT), text, (Str){(char *)out.data, out.len});
+                send_document(c, code_exit_status(CODE_UNKNOWN_UNIT), code_to_string(CODE_UNKNOWN_UNIT), text, &out);
         else
-                verb_result(c, 0, "ok", NULL, (Str){(char *)out.data, out.len});
+                send_document(c, 0, "ok", NULL, &out);
         buf_done(&out);
 }
 static void verb_boot(const Call *c) {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DOCUMENT_MAX = 64 * 1024 * 1024 }; /* of several frames */
+
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) {
         char text[2048];
         (void)c;
@@ -51,9 +53,8 @@ static int lost(Ctl *c, const Client *to, int r) {
         return ctl_fail(c, CTL_NO, "%s", to->error[0] ? to->error : strerror(r < 0 ? -r : EIO));
 }
 
-int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
+static int send_call(Client *to, uint64_t req, const CtlCall *call) {
         MsgBuilder b;
-        uint64_t req = ++to->next_req;
         msg_begin(&b, MSG_CALL);
         msg_put_u64(&b, TAG_REQ, req);
         msg_put_cstr(&b, TAG_VERB, call->verb);
@@ -62,17 +63,17 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
         for (unsigned i = 0; i < call->n_args; i++)
                 msg_put_cstr(&b, TAG_ARG, call->args[i]);
         msg_put_cstr(&b, TAG_REASON, call->reason);
-        int r = client_send(to, &b, (Str){NULL, 0});
-        if (r == -EMSGSIZE || r == -EBADMSG)
-                return ctl_fail(c, CTL_USAGE, "an argument is too long");
-        if (r < 0)
-                return lost(c, to, r);
+        return client_send(to, &b, (Str){NULL, 0});
+}
+
+static int answers(Ctl *c, Client *to, const CtlCall *call, uint64_t req, Buf *parts) {
         for (;;) {
                 Msg m;
-                r = client_read(to, &m);
+                int r = client_read(to, &m);
                 if (r != 0)
                         return lost(c, to, r);
-                if (m.type != MSG_RESULT || msg_u64(&m, TAG_REQ, 0) != req)
+                uint64_t answered = msg_u64(&m, TAG_REQ, 0);
+                if (m.type != MSG_RESULT || (answered != req && answered != 0)) /* 0: about the connection */
                         continue;
                 char code[65];
                 CtlAnswer a = {.body = m.payload,
@@ -80,6 +81,15 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
                         .code = str_copy(code, sizeof(code), msg_str(&m, TAG_CODE)),
                         .status = (int)msg_u64(&m, TAG_STATUS, 1),
                         .more = msg_bool(&m, TAG_MORE, false)};
+                bool part = a.more && strcmp(code, "part") == 0;
+                if (part || parts->len) { /* one document in several frames */
+                        r = buf_append(parts, a.body.p, a.body.n);
+                        if (r < 0)
+                                return ctl_fail(c, CTL_NO, "the answer is too long: %s", strerror(-r));
+                        if (part)
+                                continue;
+                        a.body = (Str){(char *)parts->data, parts->len};
+                }
                 if (call->on)
                         call->on(c, &a, call->user);
                 if (a.more && !call->stop_at_first)
@@ -88,6 +98,18 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
                         ctl_refused(call, &a);
                 return a.status;
         }
+}
+
+int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
+        Buf parts = BUF_INIT(DOCUMENT_MAX);
+        uint64_t req = ++to->next_req;
+        int r = send_call(to, req, call);
+        if (r == -EMSGSIZE || r == -EBADMSG)
+                return ctl_fail(c, CTL_USAGE, "an argument is too long");
+        /* a refused connection says why before it ends */
+        r = r < 0 && r != -EPIPE ? lost(c, to, r) : answers(c, to, call, req, &parts);
+        buf_done(&parts);
+        return r;
 }
 
 int ctl_chunk_silent(Ctl *c, const char *unit, Client *ret) {
