@@ -22,8 +22,9 @@ typedef struct Ctl {
         const char *verb; /* being run, for errors */
         char runtime[1024], state[1024];
         bool json, quiet, color;
-        bool terminal;    /* stdout is one */
-        bool state_given; /* by --state: records are read from there, whether Guardian runs or not */
+        bool terminal;      /* stdout is one */
+        bool state_given;   /* by --state: records are read from there, whether Guardian runs or not */
+        bool runtime_given; /* by --runtime: what is Guardian's to tell is asked there first */
         bool timeout_set;
         uint64_t timeout_us; /* UINT64_MAX: none */
         Client guardian;     /* opened by ctl_open() */

@@ -79,9 +79,10 @@ static int common_options(Ctl *c, int *argc, char **argv) {
                                 text_errorf("guardianctl: %s takes a value", a);
                                 return CTL_USAGE;
                         }
-                        if (a[2] == 'r')
+                        if (a[2] == 'r') {
                                 str_copy(c->runtime, sizeof(c->runtime), str_of(value));
-                        else if (a[2] == 's') {
+                                c->runtime_given = true;
+                        } else if (a[2] == 's') {
                                 str_copy(c->state, sizeof(c->state), str_of(value));
                                 c->state_given = true;
                         } else if (parse_duration_us(value, &c->timeout_us) < 0) {

@@ -176,7 +176,7 @@ int verb_why(Ctl *c, int argc, char **argv) {
         int r;
         str_copy(s.subject, sizeof(s.subject), str_of(argv[1]));
         s.id = argv[1];
-        if (!c->state_given && unit_name_valid(argv[1])) {
+        if ((!c->state_given || c->runtime_given) && unit_name_valid(argv[1])) {
                 CtlCall call = {.verb = "why",
                         .units = unit,
                         .n_units = 1,
@@ -190,7 +190,7 @@ int verb_why(Ctl *c, int argc, char **argv) {
                         return why_unit(c, &s);
                 if (r == CTL_DENIED)
                         return ctl_fail(c, r, "why: denied_by_role: your role may not read this");
-                if (r == CTL_UNREACHABLE)
+                if (r == CTL_UNREACHABLE && !c->state_given)
                         return r;
         }
         RecordQuery q = {.kinds = STORY_KINDS, .until_ns = UINT64_MAX};
