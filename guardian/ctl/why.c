@@ -25,8 +25,9 @@ typedef struct Story {
         Because items[STORY_MAX];
         unsigned n;
         uint64_t skipped;
-        char correlation[81]; /* found */
-        const char *id;       /* looked for in bodies */
+        char correlation[81];             /* found */
+        const char *id;                   /* looked for in bodies */
+        char kind[16], ref[32], time[40]; /* of the record that was found */
         bool found;
 } Story;
 
@@ -101,6 +102,9 @@ static int on_search(Ctl *c, Str line, void *user) {
                 return 0;
         s->found = true;
         story_sentence(r, s->text);
+        str_copy(s->kind, sizeof(s->kind), str_of(json_get_str(r, "kind", "?")));
+        str_copy(s->time, sizeof(s->time), str_of(json_get_str(r, "time", "")));
+        snprintf(s->ref, sizeof(s->ref), "%lld", (long long)json_get_i64(r, "index", 0));
         str_copy(s->correlation, sizeof(s->correlation), str_of(json_get_str(r, "correlation_id", "")));
         return 1;
 }
@@ -193,7 +197,9 @@ int verb_why(Ctl *c, int argc, char **argv) {
                 if (r == CTL_UNREACHABLE && !c->state_given)
                         return r;
         }
-        RecordQuery q = {.kinds = STORY_KINDS, .until_ns = UINT64_MAX};
+        RecordQuery q = {.until_ns = UINT64_MAX};
+        if (parse_u64(argv[1], &q.from) < 0)
+                q.from = 0; /* not an index: every record is looked at */
         r = records_walk(c, &q, on_search, &s);
         if (r != CTL_OK)
                 return r;
@@ -202,6 +208,8 @@ int verb_why(Ctl *c, int argc, char **argv) {
                         "why: '%s' is neither a unit nor an index, request, incident or approval on record",
                         argv[1]);
         r = tell(c, &s);
+        if (s.n == 0) /* it belongs to no story: it stands for itself */
+                add(&s, s.kind, s.ref, s.time, s.text);
         print_story(c, &s);
         return r;
 }

@@ -182,7 +182,10 @@ def test_why_from_files():
     assert check_cli("why", story) == []
     assert [b["kind"] for b in story["because"]] == ["decision", "intent", "action"], story
     assert "ran restart_service on web: ok" in offline(0, "why", bytes(range(16)).hex()).stdout.replace("\n" + " " * 16, " ")
+    alone = json.loads(offline(0, "--json", "why", "0").stdout)  # the key record belongs to no story
+    assert [b["ref"] for b in alone["because"]] == ["0"] and check_cli("why", alone) == [], alone
     offline(6, "why", "cor_2")
+    offline(6, "why", "100000")
 
 
 def damaged(change):
