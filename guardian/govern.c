@@ -4,6 +4,7 @@
  * same loop turn in which the core asked for it, on the incarnation that was judged, and reports its outcome when the unit's
  * machine has settled.
  */
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "guardian/manager.h"
@@ -95,55 +96,72 @@ static void act_result(ManagedUnit *u, Outcome o, const char *reason) {
                 enforce_act_result(u->m->enforce, a.request_id, o, reason, manager_now());
 }
 
+static int kill_unit(ManagedUnit *u, const ActionRequest *r) {
+        int sig = u->config->kill_signal;
+        for (unsigned i = 0; i < r->n_args; i++)
+                if (strncmp(r->args[i], "signal=", 7) == 0)
+                        sig = signal_from_string(r->args[i] + 7);
+        if (sig <= 0)
+                return -EINVAL;
+        return u->pid > 0 ? process_signal(u->pid, u->start_time, sig) : -ESRCH;
+}
+
+/* The event that carries the action out; false: this version has no means for it. */
+static bool act_event(const ActionRequest *r, UnitEvent *ret) {
+        static const struct {
+                const char *action;
+                UnitEvent event;
+        } acts[] = {
+                {"restart_service", {.type = EV_RESTART, .reason = RESTART_HEALING}},
+                {"quarantine_component", {.type = EV_STOP, .reason = RESTART_HEALING}},
+                {"restart", {.type = EV_RESTART, .reason = RESTART_OPERATOR}},
+                {"start", {.type = EV_START, .reason = RESTART_OPERATOR}},
+                {"stop", {.type = EV_STOP, .reason = RESTART_OPERATOR}},
+                {"reload_unit", {.type = EV_RELOAD, .reason = RESTART_OPERATOR}},
+                {"reset", {.type = EV_RESET, .reason = RESTART_OPERATOR}},
+                {"unpin", {.type = EV_UNPIN, .reason = RESTART_OPERATOR}},
+                {"pin", {.type = EV_PIN_DOWN, .reason = RESTART_OPERATOR}},
+        };
+        for (size_t i = 0; i < ELEMENTSOF(acts); i++) {
+                if (strcmp(acts[i].action, r->action) != 0)
+                        continue;
+                *ret = acts[i].event;
+                for (unsigned k = 0; ret->type == EV_PIN_DOWN && k < r->n_args; k++)
+                        if (strcmp(r->args[k], "to=up") == 0)
+                                ret->type = EV_PIN_UP;
+                return true;
+        }
+        return false;
+}
+
+static void act_over(Manager *m, const ActionRequest *r, Outcome o, const char *reason) {
+        enforce_act_result(m->enforce, r->request_id, o, reason, manager_now());
+}
+
 static void act_unit(ManagedUnit *u, const ActionRequest *r) {
-        const char *a = r->action;
-        UnitEvent ev = {.reason = RESTART_OPERATOR};
-        uint64_t instance = u->machine.instance;
-        if (u->act.open) {
-                enforce_act_result(u->m->enforce, r->request_id, OUTCOME_FAILED, "another act on the unit is under way", manager_now());
+        UnitEvent ev;
+        if (strcmp(r->action, "kill") == 0) {
+                int k = kill_unit(u, r);
+                act_over(u->m, r, k == 0 ? OUTCOME_OK : OUTCOME_FAILED, k == 0 ? "" : strerror(-k));
                 return;
         }
-        u->act = (PendingAct){.open = true, .instance = instance};
+        if (!act_event(r, &ev)) {
+                act_over(u->m, r, OUTCOME_FAILED, "this version has no means for the action");
+                return;
+        }
+        bool quarantine = strcmp(r->action, "quarantine_component") == 0;
+        if (quarantine && u->machine.pin == PIN_STATE_UP) {
+                act_over(u->m, r, OUTCOME_FAILED, "the unit is pinned up");
+                return;
+        }
+        /* An admin who may act past the gate is not held up by an act that has not come out: a start that hangs is stopped. */
+        act_result(u, OUTCOME_FAILED, "overtaken by another act on the unit");
+        u->act = (PendingAct){.open = true, .instance = u->machine.instance};
         memcpy(u->act.request_id, r->request_id, 16);
-        str_copy(u->act.action, sizeof(u->act.action), str_of(a));
-        if (strcmp(a, "restart_service") == 0 || strcmp(a, "restart") == 0) {
-                ev.type = EV_RESTART;
-                ev.reason = strcmp(a, "restart") == 0 ? RESTART_OPERATOR : RESTART_HEALING;
-        } else if (strcmp(a, "quarantine_component") == 0) {
-                if (u->machine.pin == PIN_STATE_UP) {
-                        act_result(u, OUTCOME_FAILED, "the unit is pinned up");
-                        return;
-                }
-                unit_feed(u, (UnitEvent){.type = EV_STOP}, 0);
-                ev.type = EV_PIN_DOWN;
-        } else if (strcmp(a, "start") == 0) {
-                ev.type = EV_START;
-        } else if (strcmp(a, "stop") == 0) {
-                ev.type = EV_STOP;
-        } else if (strcmp(a, "reload_unit") == 0) {
-                ev.type = EV_RELOAD;
-        } else if (strcmp(a, "reset") == 0) {
-                ev.type = EV_RESET;
-        } else if (strcmp(a, "unpin") == 0) {
-                ev.type = EV_UNPIN;
-        } else if (strcmp(a, "pin") == 0) {
-                bool up = false;
-                for (unsigned i = 0; i < r->n_args; i++)
-                        up |= strcmp(r->args[i], "to=up") == 0;
-                ev.type = up ? EV_PIN_UP : EV_PIN_DOWN;
-        } else if (strcmp(a, "kill") == 0) {
-                int sig = u->config->kill_signal, n;
-                for (unsigned i = 0; i < r->n_args; i++)
-                        if (strncmp(r->args[i], "signal=", 7) == 0)
-                                sig = signal_from_string(r->args[i] + 7);
-                n = u->pid > 0 && sig > 0 ? process_signal(u->pid, u->start_time, sig) : -ESRCH;
-                act_result(u, n == 0 ? OUTCOME_OK : OUTCOME_FAILED, n == 0 ? "" : strerror(-n));
-                return;
-        } else {
-                act_result(u, OUTCOME_FAILED, "this version has no means for the action");
-                return;
-        }
+        str_copy(u->act.action, sizeof(u->act.action), str_of(r->action));
         unit_feed(u, ev, 0);
+        if (quarantine)
+                unit_feed(u, (UnitEvent){.type = EV_PIN_DOWN}, 0);
 }
 
 static void op_act(void *user, const ActionRequest *r, bool ungated) {
@@ -152,17 +170,17 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
                 LOG_STR("ungated", ungated ? "yes" : "no"));
         if (strcmp(r->action, "escalate_to_human") == 0) {
                 log_warning("a person is needed", LOG_UNIT(r->target), LOG_STR("actor", r->actor));
-                enforce_act_result(m->enforce, r->request_id, OUTCOME_OK, "logged and on record", manager_now());
+                act_over(m, r, OUTCOME_OK, "logged and on record");
                 return;
         }
         ManagedUnit *u = r->target[0] ? manager_unit(m, str_of(r->target)) : NULL;
         if (!u) {
-                enforce_act_result(m->enforce, r->request_id, OUTCOME_FAILED, "this version has no means for the action", manager_now());
+                act_over(m, r, OUTCOME_FAILED, "this version has no means for the action");
                 return;
         }
         Incarnation now = unit_incarnation(u);
         if (r->incarnation.pid && !incarnation_eq(&r->incarnation, &now)) {
-                enforce_act_result(m->enforce, r->request_id, OUTCOME_FAILED, "the incarnation is gone", manager_now());
+                act_over(m, r, OUTCOME_FAILED, "the incarnation is gone");
                 return;
         }
         act_unit(u, r);
@@ -208,10 +226,7 @@ void govern_unit_settled(ManagedUnit *u) {
 /* ---- waiters */
 
 Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req) {
-        unsigned of_client = 0;
-        LIST_FOREACH(n, &m->waiters)
-                of_client += container_of(n, Waiter, node)->client == client;
-        Waiter *w = client && of_client >= WAITERS_PER_CLIENT ? NULL : calloc(1, sizeof(*w));
+        Waiter *w = calloc(1, sizeof(*w));
         if (!w)
                 return NULL;
         w->id = ++m->next_waiter;

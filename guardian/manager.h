@@ -90,7 +90,6 @@ typedef struct UnitQueueItem {
         UnitEvent event;
 } UnitQueueItem;
 
-enum { WAITERS_PER_CLIENT = 64 };
 /* Who waits on the control socket or on a control pipe; numbered, never reused. */
 typedef struct Waiter {
         List node;
@@ -121,7 +120,6 @@ struct Manager {
         uv_signal_t signals[8];
         unsigned n_signals;
         uv_timer_t timer;
-        uv_prepare_t prepare;
         TimerHeap heap;
         TimerId enforce_timer;
         ReapTable reap;
@@ -140,7 +138,7 @@ struct Manager {
 
         UnitQueueItem *queue; /* ring */
         uint32_t q_head, q_len, q_cap;
-        bool pumping, boot_ordering;
+        bool pumping;
 
         uint32_t ledger, governance, mesh, immune; /* unit indexes or PLAN_NONE */
         uint32_t next_epoch;
@@ -229,7 +227,7 @@ void govern_turn(Manager *m);          /* after every event into enforce: its de
 void govern_unit_settled(ManagedUnit *u); /* its act may have come out */
 void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took no such event now */
 void govern_unit_reloaded(ManagedUnit *u, bool well);
-Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req); /* NULL: no memory, or the client has too many */
+Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req); /* NULL: no memory */
 void govern_client_gone(Manager *m, uint64_t client);
 void govern_no_block(Manager *m, uint64_t waiter); /* answers a waiter that is still there and forgets it */
 void govern_unit_msg(ManagedUnit *u, Msg *m); /* PROPOSE, UNITS of a validated chunk */

@@ -235,10 +235,6 @@ int spool_add(Spool *s, const SpoolRecord *r) {
         return 0;
 }
 
-bool spool_full(const Spool *s) {
-        return s->bytes + 4096 > SPOOL_MAX_BYTES;
-}
-
 size_t spool_pending(const Spool *s) {
         return s->pending;
 }

@@ -30,7 +30,6 @@ typedef void (*SpoolFn)(void *user, int error);
 int spool_open(uv_loop_t *loop, const char *dir, SpoolFn fn, void *user, Spool **ret);
 /* Copies the record (body included) and stores it. -ENOSPC: 1 MiB is reached. */
 int spool_add(Spool *s, const SpoolRecord *r);
-bool spool_full(const Spool *s);
 size_t spool_pending(const Spool *s);       /* records not imported yet */
 size_t spool_dropped(const Spool *s);       /* torn lines found at load */
 SpoolRecord *spool_first(Spool *s);         /* oldest one not imported, or NULL */

@@ -145,10 +145,6 @@ static void on_watchdog_deadline(void *user, uint64_t now_us) {
 
 /* ---- probes */
 
-typedef struct ProbeExec {
-        Probe *probe;
-} ProbeExec;
-
 static ProbeKind probe_kind(ManagedUnit *u, const Probe *p) {
         for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
                 if (u->probes[k] == p)

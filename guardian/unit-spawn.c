@@ -212,7 +212,7 @@ static void on_notify(void *user, pid_t sender, const NotifyMessage *n, int *fds
         if (n->watchdog)
                 unit_feed(u, (UnitEvent){.type = EV_HEARTBEAT}, u->machine.instance);
         if (n->watchdog_trigger)
-                unit_feed(u, (UnitEvent){.type = EV_WATCHDOG}, u->machine.instance);
+                unit_feed(u, (UnitEvent){.type = EV_WATCHDOG, .force = true}, u->machine.instance);
         manager_pump(u->m);
 }
 

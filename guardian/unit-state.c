@@ -270,18 +270,18 @@ static int take_row(Step *s) {
         return UNIT_STEP_OK;
 }
 
-/* A timer may fire although it was replaced or disarmed meanwhile. */
-static bool stale(const UnitMachine *m, UnitEventType type, uint64_t now) {
-        if (type != EV_TIMEOUT && type != EV_WATCHDOG)
+/* A timer may fire although it was replaced or disarmed meanwhile. WATCHDOG=trigger is no timer's. */
+static bool stale(const UnitMachine *m, const UnitEvent *ev, uint64_t now) {
+        if ((ev->type != EV_TIMEOUT && ev->type != EV_WATCHDOG) || ev->force)
                 return false;
-        uint64_t at = m->deadline[type == EV_TIMEOUT ? TIMER_PHASE : TIMER_WATCHDOG];
+        uint64_t at = m->deadline[ev->type == EV_TIMEOUT ? TIMER_PHASE : TIMER_WATCHDOG];
         return at == 0 || now < at;
 }
 
 int unit_step(UnitMachine *m, const UnitEvent *ev, uint64_t now_us, UnitCommands *out) {
         static const UnitEvent settled = {.type = EV_SETTLED};
         Step s = {.m = m, .ev = ev, .now = now_us, .out = out};
-        if (stale(m, ev->type, now_us))
+        if (stale(m, ev, now_us))
                 return UNIT_STEP_IGNORED;
         if (ev->type == EV_TIMEOUT)
                 m->deadline[TIMER_PHASE] = 0;

@@ -98,7 +98,7 @@ typedef struct ExitInfo {
 typedef struct UnitEvent {
         UnitEventType type;
         RestartReason reason; /* START, RESTART, STOP */
-        bool force;           /* STOP: also of a unit pinned up (shutdown, --force) */
+        bool force; /* STOP: also of a unit pinned up (shutdown, --force); WATCHDOG: it asked for it, no deadline passed */
         int error;            /* SPAWN_FAILED: negative errno */
         ExitInfo exit;        /* EXITED, HELPER_ENDED */
 } UnitEvent;

@@ -78,7 +78,7 @@ static void propose(const Call *c, Str action, Str target) {
         bool no_block = msg_arg(c->msg, TAG_ARG, "no_block").p != NULL;
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                code_result(c, CODE_BUSY, "too many requests wait");
+                code_result(c, CODE_BUSY, "out of memory");
                 return;
         }
         p.waiter = w->id;
@@ -150,7 +150,7 @@ static void verb_mode(const Call *c) {
 static void verb_vote(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                code_result(c, CODE_BUSY, "too many requests wait");
+                code_result(c, CODE_BUSY, "out of memory");
                 return;
         }
         enforce_vote(c->m->enforce, w->id, actor_kind(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
@@ -223,7 +223,7 @@ static void verb_connect(const Call *c) {
 static void verb_wait(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                verb_refuse(c, CODE_BUSY, "too many requests wait");
+                verb_refuse(c, CODE_BUSY, "out of memory");
                 return;
         }
         w->waits_state = true;

@@ -88,11 +88,16 @@ static void admit(LinkPriv *p) {
 }
 
 /* ---- what may come in */
+/* A person, or a process of a unit that asked Guardian's control socket for a connection: no part of the house. */
+static bool is_outsider(const Link *l) {
+        return strcmp(l->kind, "person") == 0 || strcmp(l->kind, "unit") == 0;
+}
+
 static bool guardian_only(MsgType type) {
         return type <= MSG_MESH_LISTEN;
 }
 
-static bool person_may(MsgType type) {
+static bool outsider_may(MsgType type) {
         return type == MSG_CALL || type == MSG_QUERY || type == MSG_SUBSCRIBE || type == MSG_PUBLISH;
 }
 
@@ -108,7 +113,7 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
         }
         if (p->closing[0] || c->priv->exiting)
                 return;
-        if (guardian_only(m->type) || (strcmp(l->kind, "person") == 0 && !person_may(m->type))) {
+        if (guardian_only(m->type) || (is_outsider(l) && !outsider_may(m->type))) {
                 log_warning("message refused, closing the link", LOG_STR("peer", l->conn->peer),
                         LOG_STR("type", msg_type_name(m->type)));
                 link_close(l, "message not for this peer");
@@ -128,9 +133,9 @@ void link_free(LinkPriv *p) {
         free(p);
 }
 
-/* Links of persons stand side by side; all others of one unit follow each other. */
+/* Links of outsiders stand side by side; those of one chunk follow each other. */
 static bool is_fenced(const Link *l) {
-        return strcmp(l->kind, "person") != 0 && l != l->chunk->control;
+        return !is_outsider(l) && l != l->chunk->control;
 }
 
 static LinkPriv *find(Chunk *c, const char *unit, bool announced) {
@@ -250,11 +255,11 @@ int link_new(Chunk *c, int fd, const char *unit, uint64_t instance, LinkPriv **r
         return 0;
 }
 
-static unsigned count_persons(Chunk *c) {
+static unsigned count_outsiders(Chunk *c) {
         unsigned n = 0;
 
         LIST_FOREACH (it, &c->links)
-                n += strcmp(container_of(it, Link, node)->kind, "person") == 0;
+                n += is_outsider(container_of(it, Link, node));
         return n;
 }
 
@@ -282,8 +287,8 @@ void link_accept(Chunk *c, Msg *m) {
         str_copy(unit, sizeof(unit), msg_str(m, TAG_UNIT));
         str_copy(kind, sizeof(kind), msg_str(m, TAG_PEER_KIND));
         str_copy(role, sizeof(role), msg_str(m, TAG_ROLE));
-        if (strcmp(kind, "person") == 0 && count_persons(c) >= LINK_PERSONS_MAX) {
-                log_warning("too many persons linked, refusing", LOG_UNIT(unit),
+        if (strcmp(kind, "chunk") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {
+                log_warning("too many outside connections, refusing", LOG_UNIT(unit),
                         LOG_U64("limit", LINK_PERSONS_MAX));
                 return;
         }

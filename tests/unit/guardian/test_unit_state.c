@@ -365,6 +365,15 @@ START_TEST(probes_and_watchdog) {
         feed(EV_GROUP_EMPTY);
         ck_assert_int_eq(m.last_exit.reason, RESTART_WATCHDOG);
         done();
+        setup(SERVICE_NOTIFY); /* WATCHDOG=trigger needs no WatchdogSec= and waits for no deadline */
+        feed(EV_START);
+        feed(EV_SPAWNED);
+        feed(EV_READY);
+        feed(EV_EVIDENCE_PASSED);
+        feed_event((UnitEvent){.type = EV_WATCHDOG}, UNIT_STEP_IGNORED);
+        ck_assert_str_eq(feed_event((UnitEvent){.type = EV_WATCHDOG, .force = true}, UNIT_STEP_OK),
+                "HEALTH running>stopping SIGNAL_GROUP:6 SIGNAL_GROUP:18");
+        done();
         setup(SERVICE_EXEC);
         config->probes[PROBE_LIVENESS].type = PROBE_TCP;
         boot_to_running();

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What verbs do to units in the running program, and what a chunk may not do to the parts."""
+import os
+import unittest
+
+import wire  # noqa: F401  (the puppets speak it)
+from harness import Guardian, main, puppet_unit, service
+
+KEYS = {"request_id", "verdict", "code", "decision_index", "approval_id", "intent_index", "action_index", "outcome", "reason",
+        "correlation_id", "ungated"}
+
+
+class Ungoverned(unittest.TestCase):
+    """A set without a governance unit: roles alone decide, and nothing went past a gate that is not there."""
+
+    def setUp(self):
+        self.g = Guardian({"a.chunk": service("/bin/sleep 1000", service={"ExecReload": "/bin/false"}),
+                           "b.chunk": service("/bin/sleep 1001", unit={"Requires": "a"}, service={"ExecReload": "/bin/true"})},
+                          core=False).start()
+        self.addCleanup(lambda: self.g.__exit__(None, None, None))
+        self.g.wait_boot()
+
+    def test_document_of_every_verb(self):
+        for argv, code in ((("restart", "b"), 0), (("stop", "a"), 1), (("pause", "look"), 0), (("resume",), 0),
+                           (("start", "nobody"), 6), (("shutdown",), 0)):
+            doc = self.g.ctl("--json", *argv, code=code).json
+            self.assertLessEqual(KEYS, set(doc), argv)
+            self.assertFalse(doc["ungated"])
+        self.assertEqual(self.g.wait(), 0)
+
+    def test_reload_tells_how_it_went(self):
+        self.assertEqual(self.g.ctl("--json", "reload-unit", "b").json["outcome"], "ok")
+        self.assertEqual(self.g.ctl("--json", "reload-unit", "a", code=1).json["outcome"], "failed")
+        self.assertEqual(self.g.unit("a")["state"], "running")
+
+    def test_pinned_down_waits_uncounted(self):
+        before = self.g.unit("b")
+        self.g.ctl("pin", "b", "down")
+        self.g.kill_unit("b")
+        waiting = self.g.wait_unit("b", "backoff")
+        self.assertEqual(waiting["restart_budget_left"], before["restart_budget_left"])
+        self.g.ctl("unpin", "b")
+        self.assertNotEqual(self.g.wait_unit("b", "running")["pid"], before["pid"])
+
+
+class Ends(unittest.TestCase):
+    def test_a_start_that_hangs_is_stopped(self):
+        slow = service("/bin/sleep 1000", chunk={"CanFail": "yes"}, service={"ExecStartPre": "/bin/sleep 1000", "TimeoutStartSec": "infinity"})
+        with Guardian({"slow.chunk": slow, "other.chunk": service("/bin/sleep 1002")}, core=False) as g:
+            g.wait_log("control socket ready")
+            g.until("starting", lambda: g.unit("slow")["state"] == "starting")
+            g.ctl("restart", "--no-block", "slow")
+            g.ctl("stop", "slow")
+            self.assertEqual(g.unit("slow")["state"], "inactive")
+
+    def test_essential_program_that_is_not_there(self):
+        # no program: as a shell says it
+        with Guardian({"a.chunk": service("/nowhere/program", chunk={"CanFail": "yes", "Essential": "yes"},
+                                          service={"Restart": "no"})}, core=False) as g:
+            self.assertEqual(g.wait(), 127)
+
+
+class Parts(unittest.TestCase):
+    def test_only_the_ledger_tells_its_head(self):
+        fake = puppet_unit("fake", chunk={"CanFail": "yes"}, service={"Restart": "no"})
+        with Guardian({"fake.chunk": fake}, puppets=["fake"]) as g:
+            p = g.puppet("fake").validated()
+            g.wait_boot()
+            p.send("LEDGER_HEAD", SIZE=0, SIGNED_SIZE=0, ROOT=bytes(32), LEDGER_STATE="failed", HASH=bytes(32))
+            self.assertTrue(p.ended())
+            g.until("ended", lambda: g.unit("fake")["state"] in ("failed", "exited"))
+            self.assertEqual(g.status()["guardian"]["ledger"]["state"], "ready")
+            g.ctl("restart", "validators")
+
+    def test_pause_is_kept_in_the_state_directory(self):
+        with Guardian() as g:
+            marker = os.path.join(g.state, "guardian/paused")
+            g.wait_boot()
+            g.ctl("pause", "look")
+            g.until("marker", lambda: os.path.exists(marker))
+            self.assertEqual(g.stop(), 0)
+            with open(marker) as f:
+                self.assertEqual(f.read(), "look")
+            with Guardian(state=g.state) as next_g:
+                next_g.wait_boot()
+                self.assertEqual(next_g.status()["guardian"]["pause_reason"], "look")
+                next_g.ctl("resume")
+                next_g.until("no marker", lambda: not os.path.exists(marker))
+                self.assertEqual(next_g.records("--action", "resume")[0]["actor"], "uid:0")
+
+    def test_a_gate_without_its_pipe_is_down(self):
+        with Guardian() as g:
+            g.wait_boot()
+            self.assertEqual(g.status()["guardian"]["governance"], "ready")
+            g.ctl("pin", "governance", "down")
+            g.kill_unit("governance")
+            g.until("down", lambda: g.status()["guardian"]["governance"] == "down")
+            doc = g.ctl("--json", "restart", "validators").json
+            self.assertTrue(doc["ungated"])
+
+
+if __name__ == "__main__":
+    main()
