@@ -124,6 +124,19 @@ static void action(Line *l, const json_t *r, const json_t *b) {
         add_reason(l, b, "reason");
 }
 
+/* Kinds without a story of their own. */
+static void other(Line *l, const json_t *r, const char *kind) {
+        const char *words[] = {json_get_str(r, "action", ""), json_get_str(r, "resource", ""),
+                json_get_str(r, "result", "")};
+        const char *between = ": ";
+        add(l, "%s by %s", kind, json_get_str(r, "writer", "?"));
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (words[i][0]) {
+                        add(l, "%s%s", between, words[i]);
+                        between = " ";
+                }
+}
+
 void story_sentence(const json_t *r, char out[STORY_TEXT]) {
         static const struct {
                 const char *kind;
@@ -149,5 +162,5 @@ void story_sentence(const json_t *r, char out[STORY_TEXT]) {
                 add(&l, "%s by %s on %s ran without a verdict and was put on record afterwards", what,
                         json_get_str(r, "actor", "?"), on);
         else
-                add(&l, "%s: %s %s %s", kind, what, on, json_get_str(r, "result", ""));
+                other(&l, r, kind);
 }

@@ -187,7 +187,9 @@ int verb_why(Ctl *c, int argc, char **argv) {
                         .on = on_unit,
                         .user = &s,
                         .silent = true};
-                r = ctl_open(c, CTL_QUERY_TIMEOUT_US);
+                r = !c->state_given                         ? ctl_open(c, CTL_QUERY_TIMEOUT_US)
+                    : ctl_try_open(c, CTL_QUERY_TIMEOUT_US) ? CTL_OK
+                                                            : CTL_UNREACHABLE;
                 if (r == CTL_OK)
                         r = ctl_call(c, &c->guardian, &call);
                 if (r == CTL_OK && s.found)
