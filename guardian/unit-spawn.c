@@ -288,7 +288,7 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
         s->plan.oom_score_adj = cfg->oom_score_adjust;
         s->plan.oom_score_adj_set = cfg->oom_set;
         s->plan.no_new_privs = cfg->type == SERVICE_CHUNK || cfg->profile == PROFILE_AUTO;
-        s->plan.cgroup_procs_fd = u->group.procs_fd;
+        s->plan.cgroup_fd = u->group.dir_fd;
         return 0;
 }
 

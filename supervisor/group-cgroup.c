@@ -246,10 +246,7 @@ int cgroup_group_init(Group *g) {
         if (mkdirat(g->root->dir_fd, name, 0755) < 0 && errno != EEXIST)
                 return -errno;
         g->dir_fd = openat(g->root->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (g->dir_fd < 0)
-                return -errno;
-        g->procs_fd = openat(g->dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-        return g->procs_fd < 0 ? -errno : 0;
+        return g->dir_fd < 0 ? -errno : 0;
 }
 
 void cgroup_group_done(Group *g) {

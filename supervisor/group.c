@@ -60,7 +60,7 @@ void group_root_done(GroupRoot *r) {
 int group_init(Group *g, GroupRoot *r, const char *unit) {
         int e = 0;
 
-        *g = (Group){.root = r, .dir_fd = -1, .procs_fd = -1};
+        *g = (Group){.root = r, .dir_fd = -1};
         if ((size_t)snprintf(g->unit, sizeof(g->unit), "%s", unit) >= sizeof(g->unit))
                 return -ENAMETOOLONG;
         if (r->kind == GROUP_CGROUP)
@@ -73,11 +73,9 @@ int group_init(Group *g, GroupRoot *r, const char *unit) {
 void group_done(Group *g) {
         if (g->dir_fd >= 0)
                 cgroup_group_done(g);
-        if (g->procs_fd >= 0)
-                close(g->procs_fd);
         if (g->dir_fd >= 0)
                 close(g->dir_fd);
-        g->procs_fd = g->dir_fd = -1;
+        g->dir_fd = -1;
 }
 
 void group_reset(Group *g) {

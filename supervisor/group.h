@@ -53,8 +53,7 @@ const char *group_kind_name(GroupKind k); /* "cgroup" "session" */
 typedef struct Group {
         GroupRoot *root;
         char unit[129];
-        int dir_fd;   /* -1 in session mode */
-        int procs_fd; /* for LaunchPlan.cgroup_procs_fd, -1 */
+        int dir_fd;   /* for LaunchPlan.cgroup_fd; -1 in session mode */
         pid_t leader; /* 0: none yet */
         uint64_t leader_start;
         uint64_t since; /* start ticks of the first leader of this activation */

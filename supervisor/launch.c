@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/launch.h"
 #include "common/cleanup.h"
+#include "supervisor/launch-clone.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -45,7 +46,7 @@ const char *launch_stage_name(LaunchStage s) {
 }
 
 void launch_plan_init(LaunchPlan *p) {
-        *p = (LaunchPlan){.exe_fd = -1, .tty_fd = -1, .stdio = {-1, -1, -1}, .cgroup_procs_fd = -1};
+        *p = (LaunchPlan){.exe_fd = -1, .tty_fd = -1, .stdio = {-1, -1, -1}, .cgroup_fd = -1};
 }
 
 /* What the child writes and the parent reads: MAP_SHARED, so that it works even where the clone does not
@@ -69,6 +70,7 @@ typedef struct LaunchChild {
         int top; /* highest `to` */
         int exe_fd;
         bool set_ids;
+        volatile bool in_cgroup; /* born in the unit's cgroup */
 } LaunchChild;
 
 /*
@@ -149,6 +151,14 @@ CHILD_FN static void child_oom(const LaunchChild *c) {
                 c->shared->skipped |= LAUNCH_SKIPPED_OOM;
         if (fd >= 0)
                 syscall(SYS_close, (int)fd);
+}
+
+/* Where the clone could not do it. */
+CHILD_FN static void child_cgroup(const LaunchChild *c) {
+        long fd = syscall(SYS_openat, c->plan->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0);
+
+        child_check(c, LAUNCH_STAGE_CGROUP, fd);
+        child_check(c, LAUNCH_STAGE_CGROUP, syscall(SYS_write, (int)fd, "0", (size_t)1));
 }
 
 CHILD_FN static void child_session(const LaunchChild *c) {
@@ -266,8 +276,8 @@ CHILD_FN static int launch_child(void *arg) {
 
         if (p->pid_text)
                 child_decimal(p->pid_text, (int)syscall(SYS_getpid));
-        if (p->cgroup_procs_fd >= 0)
-                child_check(c, LAUNCH_STAGE_CGROUP, syscall(SYS_write, p->cgroup_procs_fd, "0", (size_t)1));
+        if (p->cgroup_fd >= 0 && !c->in_cgroup)
+                child_cgroup(c);
         child_signals(c);
         child_session(c);
         child_files(c);
@@ -287,7 +297,7 @@ CHILD_FN static int launch_child(void *arg) {
 }
 
 /* Stack and result page of all spawns: the parent is suspended while the child uses them. */
-static int launch_memory(LaunchShared **shared, void **stack_top) {
+static int launch_memory(LaunchShared **shared, void **stack) {
         static char *area;
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -307,7 +317,7 @@ static int launch_memory(LaunchShared **shared, void **stack_top) {
                 area = a;
         }
         *shared = (LaunchShared *)(void *)area;
-        *stack_top = area + 2 * page + LAUNCH_STACK;
+        *stack = area + 2 * page;
         return 0;
 }
 
@@ -359,15 +369,15 @@ static bool launch_ids_are_ours(const LaunchPlan *p) {
         return true;
 }
 
-static int launch_clone(LaunchChild *c, void *stack_top, pid_t *pid) {
+static int launch_start(LaunchChild *c, void *stack, pid_t *pid) {
         sigset_t all, old;
         int r = 0;
 
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
-        *pid = clone(launch_child, stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, c);
+        *pid = launch_clone(launch_child, c, stack, LAUNCH_STACK, c->plan->cgroup_fd, &c->in_cgroup);
         if (*pid < 0)
-                r = -errno;
+                r = *pid;
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         return r;
 }
@@ -384,7 +394,7 @@ int launch_spawn(const LaunchPlan *p, LaunchResult *r) {
         auto_close int null_fd = -1;
         LaunchShared *shared = NULL;
         LaunchChild c = {.plan = p, .exe_fd = p->exe_fd};
-        void *stack_top = NULL;
+        void *stack = NULL;
         pid_t pid;
         int e;
 
@@ -400,14 +410,14 @@ int launch_spawn(const LaunchPlan *p, LaunchResult *r) {
         c.moves = moves;
         e = launch_moves(p, null_fd, &c);
         if (e == 0)
-                e = launch_memory(&shared, &stack_top);
+                e = launch_memory(&shared, &stack);
         if (e < 0)
                 return launch_failed(r, LAUNCH_STAGE_PREPARE, e);
 
         *shared = (LaunchShared){0};
         c.shared = shared;
         c.set_ids = p->set_ids && !launch_ids_are_ours(p);
-        e = launch_clone(&c, stack_top, &pid);
+        e = launch_start(&c, stack, &pid);
         if (e < 0)
                 return launch_failed(r, LAUNCH_STAGE_CLONE, e);
         r->skipped = shared->skipped;

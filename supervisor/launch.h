@@ -97,7 +97,7 @@ typedef struct LaunchPlan {
         LaunchFile files[3]; /* instead of stdio[i] for i = 1, 2; [2].path == [1].path: one open for both */
         const LaunchFd *fds; /* besides 0 to 2; everything else is closed */
         unsigned n_fds;
-        int cgroup_procs_fd; /* -1, or cgroup.procs of the unit's group, opened for writing */
+        int cgroup_fd;       /* -1, or the directory of the unit's cgroup: the process is born in it */
 } LaunchPlan;
 
 /* Every descriptor -1, session NEW, nothing set. */

@@ -11,7 +11,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 static ReapTable table;
 static GroupRoot root;
@@ -61,6 +66,21 @@ static void setup_cgroup(void) {
         setup_kind(true);
 }
 
+/* As below a container runtime whose filter of system calls knows no clone3. */
+static void setup_filtered(void) {
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = {ELEMENTSOF(code), code};
+
+        ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+        setup_kind(true);
+}
+
 static void teardown(void) {
         ck_assert(reap_no_children());
         close(pipe_fds[0]);
@@ -85,7 +105,7 @@ static pid_t start(Group *g, const char *part, int steps, int *ended, bool name_
         p.envp = env;
         p.fds = &fd;
         p.n_fds = 1;
-        p.cgroup_procs_fd = g->procs_fd;
+        p.cgroup_fd = g->dir_fd;
         ck_assert_int_eq(launch_spawn(&p, &r), 0);
         ck_assert_int_eq(reap_add(&table, r.pid, on_end, ended), 0);
         ck_assert_int_eq(group_add(g, r.pid, true), 0);
@@ -273,7 +293,6 @@ START_TEST(leftovers_are_swept) {
         ck_assert_int_eq(group_init(&g, &second, "left"), 0);
         memcpy(name, second.name, sizeof(name));
         close(g.dir_fd);
-        close(g.procs_fd);
         close(second.dir_fd); /* its lock goes with it */
         ck_assert_int_eq(faccessat(root.parent_fd, name, F_OK, 0), 0);
         ck_assert_int_eq(group_root_init(&third, true), 0);
@@ -304,7 +323,7 @@ int main(void) {
         Suite *s = suite_create("group");
         static void (*const setups[])(void) = {setup_session, setup_scan, setup_known};
         static const char *const names[] = {"session", "scan", "known"};
-        TCase *cgroup = tcase_create("cgroup");
+        TCase *cgroup = tcase_create("cgroup"), *filtered = tcase_create("cgroup, no clone3");
         SRunner *sr = srunner_create(s);
         int failed;
 
@@ -324,6 +343,9 @@ int main(void) {
         tcase_add_test(cgroup, cgroup_daemon);
         tcase_add_test(cgroup, leftovers_are_swept);
         suite_add_tcase(s, cgroup);
+        tcase_add_checked_fixture(filtered, setup_filtered, teardown);
+        tcase_add_test(filtered, cgroup_tree);
+        suite_add_tcase(s, filtered);
         srunner_set_tap(sr, "-");
         srunner_run_all(sr, CK_SILENT);
         failed = srunner_ntests_failed(sr);

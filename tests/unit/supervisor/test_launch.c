@@ -346,7 +346,7 @@ START_TEST(ids_change) {
                 ck_assert_int_eq(launch_spawn(&(LaunchPlan){.exe_fd = -1,
                                                       .tty_fd = -1,
                                                       .stdio = {-1, -1, -1},
-                                                      .cgroup_procs_fd = -1,
+                                                      .cgroup_fd = -1,
                                                       .path = p.path,
                                                       .argv = p.argv,
                                                       .envp = no_env,
