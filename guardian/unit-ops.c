@@ -39,7 +39,7 @@ Incarnation unit_incarnation(const ManagedUnit *u) {
 
 static void empty_group(ManagedUnit *u, int sig) {
         u->emptying = true;
-        if (u->group_ready) {
+        if (u->group_ready && !group_empty(&u->group)) { /* mostly it is empty: nobody outlived the main process */
                 group_signal(&u->group, sig, 0);
                 if (!group_empty(&u->group))
                         return; /* unit_check_emptying() sees the end of the last one */
@@ -112,9 +112,8 @@ static void spawn_main(ManagedUnit *u, unsigned index) {
                 unit_feed(u, (UnitEvent){.type = EV_SPAWN_FAILED, .error = r, .exit = {.error = r}}, 0);
                 return;
         }
-        ProcStat st;
-        u->start_time = proc_stat(u->pid, &st) == 0 ? st.start : 0;
         group_add(&u->group, u->pid, true);
+        u->start_time = u->group.leader_start;
         boot_unit_spawned(&u->m->boot, u->index, clock_boot_us());
         unit_feed(u, (UnitEvent){.type = EV_SPAWNED}, u->machine.instance);
 }

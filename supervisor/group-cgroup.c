@@ -276,28 +276,57 @@ bool cgroup_group_empty(const Group *g) {
         return p && p[10] == '0';
 }
 
-static int cgroup_collect(int dir_fd, MemberList *list, unsigned depth) {
-        int procs = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-        auto_fclose FILE *f = procs >= 0 ? fdopen(procs, "re") : NULL;
+/* The start time of a member that lives, 0: it does not. What is in the table of the started ones is our own child and not
+ * reaped, so its number is its own, and the list leaves zombies out. */
+static uint64_t cgroup_member_start(const Group *g, pid_t pid) {
+        ProcStat s;
+
+        if (pid == g->leader && g->leader_start && group_is_ours(g, pid))
+                return g->leader_start;
+        return proc_stat(pid, &s) < 0 || s.state == 'Z' || s.state == 'X' ? 0 : s.start;
+}
+
+static int cgroup_collect_procs(const Group *g, int fd, MemberList *list) {
+        char buf[2048];
+        pid_t pid = 0;
+        ssize_t n;
+
+        /* One number a line; a read may end inside of one. */
+        while ((n = read(fd, buf, sizeof(buf))) > 0)
+                for (ssize_t i = 0; i < n; i++) {
+                        uint64_t start;
+
+                        if (buf[i] >= '0' && buf[i] <= '9') {
+                                pid = pid * 10 + (buf[i] - '0');
+                                continue;
+                        }
+                        start = pid > 0 ? cgroup_member_start(g, pid) : 0;
+                        if (start > 0) {
+                                int r = member_add(list, pid, start);
+
+                                if (r < 0)
+                                        return r;
+                        }
+                        pid = 0;
+                }
+        return n < 0 && errno != ENODEV ? -errno : 0;
+}
+
+static int cgroup_collect(const Group *g, int dir_fd, MemberList *list, unsigned depth) {
+        auto_close int procs = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
         auto_closedir DIR *dir = NULL;
         const struct dirent *e;
-        int pid, fd, r;
+        struct stat st;
+        int fd, r;
 
-        if (!f) {
-                r = -errno;
-                if (procs >= 0)
-                        close(procs);
-                return r == -ENODEV || r == -ENOENT ? 0 : r; /* removed meanwhile */
-        }
-        while (fscanf(f, "%d", &pid) == 1) {
-                ProcStat s;
-
-                if (pid <= 0 || proc_stat(pid, &s) < 0 || s.state == 'Z' || s.state == 'X')
-                        continue;
-                r = member_add(list, pid, s.start);
-                if (r < 0)
-                        return r;
-        }
+        if (procs < 0)
+                return errno == ENODEV || errno == ENOENT ? 0 : -errno; /* removed meanwhile */
+        r = cgroup_collect_procs(g, procs, list);
+        if (r < 0)
+                return r;
+        /* ".", the entry above, and one for each group below: nearly always none */
+        if (fstat(dir_fd, &st) == 0 && st.st_nlink == 2)
+                return 0;
         fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         dir = fd >= 0 ? fdopendir(fd) : NULL;
         if (!dir) {
@@ -311,7 +340,7 @@ static int cgroup_collect(int dir_fd, MemberList *list, unsigned depth) {
                 if (e->d_type != DT_DIR || e->d_name[0] == '.')
                         continue;
                 sub = openat(dir_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-                r = sub >= 0 ? cgroup_collect(sub, list, depth + 1) : 0;
+                r = sub >= 0 ? cgroup_collect(g, sub, list, depth + 1) : 0;
                 if (r < 0)
                         return r;
         }
@@ -319,7 +348,7 @@ static int cgroup_collect(int dir_fd, MemberList *list, unsigned depth) {
 }
 
 int cgroup_group_members(const Group *g, MemberList *list) {
-        return cgroup_collect(g->dir_fd, list, 0);
+        return cgroup_collect(g, g->dir_fd, list, 0);
 }
 
 int cgroup_group_kill(const Group *g) {

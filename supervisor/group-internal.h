@@ -8,6 +8,8 @@ typedef struct MemberList {
         size_t n, cap;
 } MemberList;
 int member_add(MemberList *l, pid_t pid, uint64_t start); /* -ENOMEM */
+/* A child that we started and have not reaped: its number can't become somebody else's behind our back. */
+bool group_is_ours(const Group *g, pid_t pid);
 
 int cgroup_write(int dir_fd, const char *file, const char *value);
 int cgroup_read(

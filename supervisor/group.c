@@ -57,6 +57,10 @@ void group_root_done(GroupRoot *r) {
         *r = (GroupRoot){.dir_fd = -1, .parent_fd = -1};
 }
 
+bool group_is_ours(const Group *g, pid_t pid) {
+        return g->root->known && g->root->known(g->root->known_user, pid);
+}
+
 int group_init(Group *g, GroupRoot *r, const char *unit) {
         int e = 0;
 
@@ -298,9 +302,13 @@ static int group_signal_once(Group *g, int sig, pid_t but) {
 
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++)
-                if (m[i].pid != but && process_signal(m[i].pid, m[i].start, sig) == 0)
+        for (size_t i = 0; i < n; i++) {
+                /* 0: nobody but us can free the number of a child that we have not reaped */
+                uint64_t start = group_is_ours(g, m[i].pid) ? 0 : m[i].start;
+
+                if (m[i].pid != but && process_signal(m[i].pid, start, sig) == 0)
                         reached++;
+        }
         free(m);
         return reached;
 }

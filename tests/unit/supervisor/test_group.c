@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 static ReapTable table;
@@ -64,6 +65,12 @@ static void setup_known(void) {
 
 static void setup_cgroup(void) {
         setup_kind(true);
+}
+
+static void setup_cgroup_known(void) {
+        setup_kind(true);
+        root.known = known;
+        root.known_user = &table;
 }
 
 /* As below a container runtime whose filter of system calls knows no clone3. */
@@ -219,6 +226,48 @@ START_TEST(cgroup_tree) {
 }
 END_TEST
 
+/* Moves the members to a group below; how many there were. */
+static int move_members(Group *g, const char *below) {
+        GroupMember *m;
+        size_t n;
+        char path[64], pid[16];
+
+        snprintf(path, sizeof(path), "%s/cgroup.procs", below);
+        ck_assert_int_eq(group_members(g, &m, &n), 0);
+        for (size_t i = 0; i < n; i++) {
+                snprintf(pid, sizeof(pid), "%d", (int)m[i].pid);
+                ck_assert_int_eq(group_set(g, path, pid), 0);
+        }
+        free(m);
+        return (int)n;
+}
+
+/* A unit that made a group of its own below its group: members there are members. */
+START_TEST(cgroup_nested) {
+        Group g;
+        int ended = 0;
+
+        if (root.kind != GROUP_CGROUP) {
+                printf("# skipped: %s\n", root.why);
+                return;
+        }
+        ck_assert_int_eq(group_init(&g, &root, "nested"), 0);
+        start(&g, "daemon", 1, &ended, false);
+        ck_assert_uint_ge(count_members(&g), 1);
+        while (ended == 0)
+                reap_once();
+        while (count_members(&g) > 1)
+                reap_once();
+        ck_assert_int_eq(mkdirat(g.dir_fd, "below", 0755), 0);
+        ck_assert_int_eq(move_members(&g, "below"), 1);
+        ck_assert_uint_eq(count_members(&g), 1);
+        ck_assert(!group_empty(&g));
+        ck_assert_int_ge(group_signal(&g, SIGKILL, 0), 1);
+        until_empty(&g);
+        group_done(&g);
+}
+END_TEST
+
 /* Double fork, own session, TERM ignored: found by the environment without a cgroup, by membership with one.
  */
 static void daemon_is_found(void) {
@@ -323,7 +372,8 @@ int main(void) {
         Suite *s = suite_create("group");
         static void (*const setups[])(void) = {setup_session, setup_scan, setup_known};
         static const char *const names[] = {"session", "scan", "known"};
-        TCase *cgroup = tcase_create("cgroup"), *filtered = tcase_create("cgroup, no clone3");
+        TCase *cgroup = tcase_create("cgroup"), *filtered = tcase_create("cgroup, no clone3"),
+              *own = tcase_create("cgroup, known");
         SRunner *sr = srunner_create(s);
         int failed;
 
@@ -343,6 +393,11 @@ int main(void) {
         tcase_add_test(cgroup, cgroup_daemon);
         tcase_add_test(cgroup, leftovers_are_swept);
         suite_add_tcase(s, cgroup);
+        tcase_add_checked_fixture(own, setup_cgroup_known, teardown);
+        tcase_add_test(own, cgroup_tree);
+        tcase_add_test(own, cgroup_daemon);
+        tcase_add_test(own, cgroup_nested);
+        suite_add_tcase(s, own);
         tcase_add_checked_fixture(filtered, setup_filtered, teardown);
         tcase_add_test(filtered, cgroup_tree);
         suite_add_tcase(s, filtered);
