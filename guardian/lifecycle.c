@@ -117,6 +117,11 @@ static void unit_body(const ManagedUnit *u, UnitState from, UnitState now, Buf *
                 out->len = 0;
 }
 
+/* Without ledger and mesh nobody would read it. */
+static bool heard(const Manager *m) {
+        return m->ledger != PLAN_NONE || m->mesh != PLAN_NONE;
+}
+
 static void record(Manager *m, RecordKind kind, const char *action, const char *resource, const char *result, Str body) {
         if (m->ledger == PLAN_NONE)
                 return;
@@ -134,7 +139,8 @@ static bool lasting(UnitState s) {
 
 void lifecycle_state(ManagedUnit *u, UnitState from, UnitState now) {
         Buf b = BUF_INIT(BODY_MAX);
-        unit_body(u, from, now, &b);
+        if (heard(u->m))
+                unit_body(u, from, now, &b);
         Str body = {(char *)b.data, b.len};
         if (b.len && from != now && lasting(now))
                 record(u->m, RECORD_UNIT, "state", u->config->name, unit_state_to_string((int)now), body);
@@ -168,7 +174,8 @@ static void essential_end(ManagedUnit *u) {
 void lifecycle_end(ManagedUnit *u) {
         const UnitMachine *um = &u->machine;
         Buf b = BUF_INIT(BODY_MAX);
-        unit_body(u, unit_machine_state(um), unit_machine_state(um), &b);
+        if (heard(u->m))
+                unit_body(u, unit_machine_state(um), unit_machine_state(um), &b);
         if (b.len) {
                 Str body = {(char *)b.data, b.len};
                 record(u->m, RECORD_UNIT, "ended", u->config->name, restart_reason_to_string((int)um->last_exit.reason), body);

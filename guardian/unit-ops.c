@@ -203,7 +203,8 @@ static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
         u->since_ns = clock_wall_ns();
         if (to == UNIT_STARTING) /* what was wrong with the instance before; its ExecStartPre= commands may add to it */
                 unit_issues_clear(u);
-        if (unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
+        /* a fact for proposals: nobody proposes in an ungoverned set */
+        if (u->m->governance != PLAN_NONE && unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
                 proc_rss(u->pid, &u->rss_ready) < 0)
                 u->rss_ready = 0;
         boot_unit_state(&u->m->boot, u->index, unit_machine_state(&u->machine), unit_is_down(&u->machine),

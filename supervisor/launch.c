@@ -321,6 +321,15 @@ static int launch_memory(LaunchShared **shared, void **stack) {
         return 0;
 }
 
+/* One /dev/null for all spawns; standard input of nearly every unit. */
+static int launch_null(void) {
+        static int fd = -1;
+
+        if (fd < 0)
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
+
 static int launch_compare_moves(const void *a, const void *b) {
         const LaunchMove *x = a, *y = b;
 
@@ -391,7 +400,7 @@ static int launch_failed(LaunchResult *r, LaunchStage stage, int error) {
 
 int launch_spawn(const LaunchPlan *p, LaunchResult *r) {
         auto_free LaunchMove *moves = NULL;
-        auto_close int null_fd = -1;
+        int null_fd;
         LaunchShared *shared = NULL;
         LaunchChild c = {.plan = p, .exe_fd = p->exe_fd};
         void *stack = NULL;
@@ -404,9 +413,9 @@ int launch_spawn(const LaunchPlan *p, LaunchResult *r) {
         moves = calloc(3 + (size_t)p->n_fds, sizeof(*moves));
         if (!moves)
                 return launch_failed(r, LAUNCH_STAGE_PREPARE, -ENOMEM);
-        null_fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        null_fd = launch_null();
         if (null_fd < 0)
-                return launch_failed(r, LAUNCH_STAGE_PREPARE, -errno);
+                return launch_failed(r, LAUNCH_STAGE_PREPARE, null_fd);
         c.moves = moves;
         e = launch_moves(p, null_fd, &c);
         if (e == 0)
