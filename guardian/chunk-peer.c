@@ -219,14 +219,14 @@ static void gate_msg(ManagedUnit *u, Msg *msg) {
 }
 
 static void log_head(Manager *m, const Msg *msg) {
-        char hex[65];
+        char hex[65], note[1024];
         const uint8_t *root = msg_bytes(msg, TAG_ROOT);
         if (!root || memcmp(root, m->logged_root, 32) == 0)
                 return;
         memcpy(m->logged_root, root, 32);
         hex_encode(root, 32, hex);
         log_info("ledger head", LOG_U64("size", msg_u64(msg, TAG_SIZE, 0)), LOG_U64("signed", msg_u64(msg, TAG_SIGNED_SIZE, 0)),
-                LOG_STR("root", hex));
+                LOG_STR("root", hex), LOG_STR("note", str_copy(note, sizeof(note), msg_str(msg, TAG_NOTE))));
 }
 
 static void validated_msg(ManagedUnit *u, Msg *msg) {

@@ -258,12 +258,11 @@ void govern_client_gone(Manager *m, uint64_t client) {
         }
 }
 
-void govern_no_block(Manager *m, uint64_t waiter) {
+bool govern_forget(Manager *m, uint64_t waiter) {
         Waiter *w = find_waiter(m, waiter);
-        if (!w)
-                return;
-        control_result(m->control, w->client, w->req, 0, "ok", "asked for; not waiting", (Str){NULL, 0}, false, -1);
-        waiter_free(w);
+        if (w)
+                waiter_free(w);
+        return w != NULL;
 }
 
 static void op_reply(void *user, const EnforceReply *r) {

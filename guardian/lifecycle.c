@@ -165,7 +165,7 @@ static void essential_end(ManagedUnit *u) {
                 m->exit_status = status;
                 m->exit_status_set = true;
         }
-        if (u->config->essential && !m->stopping && unit_is_down(&u->machine)) {
+        if ((u->config->essential || exit_code_from) && !m->stopping && unit_is_down(&u->machine)) {
                 log_notice("essential unit ended", LOG_UNIT(u->config->name), LOG_I64("status", status));
                 manager_stop(m, status, "an essential unit ended");
         }

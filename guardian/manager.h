@@ -229,7 +229,7 @@ void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took n
 void govern_unit_reloaded(ManagedUnit *u, bool well);
 Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req); /* NULL: no memory */
 void govern_client_gone(Manager *m, uint64_t client);
-void govern_no_block(Manager *m, uint64_t waiter); /* answers a waiter that is still there and forgets it */
+bool govern_forget(Manager *m, uint64_t waiter); /* false: it has its answer */
 void govern_unit_msg(ManagedUnit *u, Msg *m); /* PROPOSE, UNITS of a validated chunk */
 void govern_wait_check(Manager *m);    /* `wait` verbs */
 

@@ -84,8 +84,8 @@ static void propose(const Call *c, Str action, Str target) {
         p.waiter = w->id;
         uint64_t id = w->id;
         enforce_propose(c->m->enforce, &p, manager_now());
-        if (no_block)
-                govern_no_block(c->m, id);
+        if (no_block && govern_forget(c->m, id))
+                code_result(c, CODE_OK, "asked for; not waiting");
 }
 
 static void verb_propose(const Call *c) {

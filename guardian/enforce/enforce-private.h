@@ -135,6 +135,8 @@ void flow_count_act(Enforce *e, const char *target, uint64_t at_us);
 bool flow_target(const Enforce *e, const Proposal *p, EnforceTarget *t);
 void flow_config_record(Enforce *e, const char *actor, const char *action, const char *result,
         const char *reason, const Proposal *p, EnforceNow now);
+/* switches.c: the event of a mode, lockdown, pause ... */
+void switch_publish(Enforce *e, const char *actor, const char *verb, const char *value, const char *reason);
 /* people.c */
 void people_ask(Enforce *e, Proposal *p, const Msg *m, EnforceNow now);
 void people_pending(Enforce *e, const Msg *m, EnforceNow now);

@@ -350,6 +350,7 @@ static bool act_inside(Enforce *e, Proposal *p, EnforceNow now) {
                 e->lockdown = on;
                 flow_config_record(e, p->r.actor, "lockdown", on ? "on" : "off", p->reason, p, now);
         }
+        switch_publish(e, p->r.actor, p->r.action, mode ? mode_to_string((int)e->mode_recorded) : e->lockdown ? "on" : "off", p->reason);
         settle(e, p, OUTCOME_OK, NULL, now);
         e->ops.changed(e->user);
         return true;

@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
+#include <stdio.h>
 
 /* Pause, resume and break-glass: Guardian's own switches, never asked of the gate (consent.md sections 4 and
  * 5). */
 static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
         const EnforceVerb *v = enforce_verb(str_of(verb));
         return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
+}
+
+void switch_publish(Enforce *e, const char *actor, const char *verb, const char *value, const char *reason) {
+        Buf out = BUF_INIT(4096);
+        JsonWriter w;
+        char type[64];
+        snprintf(type, sizeof(type), "guardian.%s", verb);
+        json_init(&w, &out, true);
+        json_object_begin(&w);
+        json_kv_str(&w, "actor", actor);
+        json_kv_str(&w, "reason", reason);
+        json_kv_str(&w, "value", value);
+        json_object_end(&w);
+        if (json_finish(&w) == 0)
+                e->ops.publish(e->user, type, SELF, NULL, (Str){(const char *)out.data, out.len});
+        buf_done(&out);
 }
 
 /*
@@ -16,6 +33,7 @@ static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role ro
         EnforceNow now) {
         char text[513];
         str_copy(text, sizeof(text), reason);
+        switch_publish(e, actor, verb, value, text);
         if (e->cfg.has_ledger && ledger_state(e, now) != PART_READY) {
                 Proposal p = {.verb = enforce_verb(str_of(verb)), .kind = kind, .role = role, .ungated = true};
                 e->ops.random16(e->user, p.r.request_id);
@@ -88,6 +106,7 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         /* The one act without a verdict that must be on record first. */
         if (spool_act(e, &p, "break-glass", now) < 0)
                 return CODE_FAILED;
+        switch_publish(e, actor, "break_glass", "on", p.reason);
         e->break_glass_until_us = now.boot_us + ttl_us;
         e->counters.ungated++;
         e->ops.changed(e->user);

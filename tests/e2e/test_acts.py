@@ -49,9 +49,14 @@ class Ends(unittest.TestCase):
         with Guardian({"slow.chunk": slow, "other.chunk": service("/bin/sleep 1002")}, core=False) as g:
             g.wait_log("control socket ready")
             g.until("starting", lambda: g.unit("slow")["state"] == "starting")
-            g.ctl("restart", "--no-block", "slow")
+            self.assertLessEqual(KEYS, set(g.ctl("--json", "restart", "--no-block", "slow").json))
             g.ctl("stop", "slow")
             self.assertEqual(g.unit("slow")["state"], "inactive")
+
+    def test_exit_code_from_ends_with_its_unit(self):
+        with Guardian({"a.chunk": service("/bin/sh -c 'exit 7'", chunk={"CanFail": "yes"}, service={"Restart": "no"}),
+                       "b.chunk": service("/bin/sleep 1003")}, args=["--exit-code-from", "a"], core=False) as g:
+            self.assertEqual(g.wait(), 7)
 
     def test_essential_program_that_is_not_there(self):
         # no program: as a shell says it
