@@ -125,7 +125,8 @@ static const char *directory_hint(int error) {
 }
 
 static void check_runtime(const PreflightInput *in, Preflight *p) {
-        int r = directory_make(in->runtime_dir, 0700, in->uid);
+        /* root's is passable: other people reach the control socket, where roles decide, and units of other users their own */
+        int r = directory_make(in->runtime_dir, in->uid == 0 ? 0711 : 0700, in->uid);
         if (r == 0 && access(in->runtime_dir, W_OK) < 0)
                 r = -errno;
         p->have_runtime = r == 0;

@@ -14,6 +14,8 @@
 
 /* A try of a socket probe is one non-blocking socket under uv_poll: connect, for http also one write and reads up to the
  * status line. uv_tcp and uv_pipe would do as well but need three handles and a close each. */
+enum { HTTP_REST_MAX = 1024 * 1024 };
+
 struct Probe {
         uv_loop_t *loop;
         const ProbeConfig *cfg;
@@ -27,7 +29,8 @@ struct Probe {
         uint64_t started_us;
         unsigned good, bad;
         char reply[64];
-        size_t reply_len;
+        size_t reply_len, rest;
+        bool http_known, http_ok;
         char detail[192];
 };
 
@@ -214,8 +217,8 @@ static void try_socket(Probe *p) {
         }
         p->fd = fd;
         p->poll_live = true;
-        p->sent = false;
-        p->reply_len = 0;
+        p->sent = p->http_known = p->http_ok = false;
+        p->reply_len = p->rest = 0;
         p->poll.data = p;
         uv_poll_start(&p->poll, UV_WRITABLE, on_poll);
 }
@@ -232,6 +235,18 @@ static void http_send(Probe *p) {
         }
         p->sent = true;
         uv_poll_start(&p->poll, UV_READABLE, on_poll);
+}
+
+/* The status is known; the rest is read and thrown away, because closing on a server that still writes is a reset to it. */
+static void http_rest(Probe *p) {
+        char rest[4096];
+        ssize_t r = recv(p->fd, rest, sizeof(rest), 0);
+        if (r < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        p->rest += r > 0 ? (size_t)r : 0;
+        if (r > 0 && p->rest < HTTP_REST_MAX)
+                return;
+        end_try(p, p->http_ok, p->reply);
 }
 
 static void http_read(Probe *p) {
@@ -251,9 +266,10 @@ static void http_read(Probe *p) {
                 end_try(p, false, "the answer is not HTTP");
                 return;
         }
-        char text[64];
-        snprintf(text, sizeof(text), "HTTP status %u", status);
-        end_try(p, status >= 200 && status < 400, text);
+        p->http_known = true;
+        p->http_ok = status >= 200 && status < 400;
+        snprintf(p->reply, sizeof(p->reply), "HTTP status %u", status);
+        http_rest(p);
 }
 
 static void on_poll(uv_poll_t *h, int status, int events) {
@@ -277,7 +293,10 @@ static void on_poll(uv_poll_t *h, int status, int events) {
                         end_try(p, true, "connected");
                 return;
         }
-        http_read(p);
+        if (p->http_known)
+                http_rest(p);
+        else
+                http_read(p);
 }
 
 static void on_timer(uv_timer_t *t) {
@@ -287,7 +306,10 @@ static void on_timer(uv_timer_t *t) {
         if (p->in_try) {
                 if (p->pid > 0)
                         p->ops->kill(p, p->pid, p->user);
-                end_try(p, false, "no answer in time");
+                if (p->http_known) /* it answered; what it goes on sending is not asked for */
+                        end_try(p, p->http_ok, p->reply);
+                else
+                        end_try(p, false, "no answer in time");
                 return;
         }
         p->in_try = true;
