@@ -146,6 +146,37 @@ static int check_set(Options *o) {
         return bad ? EXIT_BAD_DATA : 0;
 }
 
+/* Relative to where we were started: as PID 1, and for chunks, the working directory is another one. */
+static int absolute(char *path, size_t cap) {
+        char cwd[1024], text[2100];
+        if (path[0] == '/' || !path[0])
+                return 0;
+        if (!getcwd(cwd, sizeof(cwd)))
+                return -errno;
+        int n = snprintf(text, sizeof(text), "%s/%s", cwd, path);
+        if (n >= (int)sizeof(text) || n >= (int)cap)
+                return -ENAMETOOLONG;
+        memcpy(path, text, (size_t)n + 1);
+        return 0;
+}
+
+static int absolute_paths(Options *o) {
+        static char key[1024];
+        int r = absolute(o->state_dir, sizeof(o->state_dir));
+        if (r == 0)
+                r = absolute(o->runtime_dir, sizeof(o->runtime_dir));
+        for (unsigned i = 0; i < o->n_unit_dirs && r == 0; i++)
+                r = absolute(o->unit_dirs[i], sizeof(o->unit_dirs[i]));
+        for (unsigned i = 0; i < o->n_policy_dirs && r == 0; i++)
+                r = absolute(o->policy_dirs[i], sizeof(o->policy_dirs[i]));
+        if (r == 0 && o->ledger_key) {
+                str_copy(key, sizeof(key), str_of(o->ledger_key));
+                r = absolute(key, sizeof(key));
+                o->ledger_key = key;
+        }
+        return r;
+}
+
 static int wrap(const Options *o) {
         WrapperRewrite rewrites[OPTIONS_REWRITE_MAX];
         for (unsigned i = 0; i < o->n_rewrite; i++)
@@ -183,6 +214,11 @@ int main(int argc, char **argv) {
                 log_error("pre-flight failed", LOG_STR("check", "proc"), LOG_STR("reason", "/proc is missing"),
                         LOG_STR("hint", "mount it: unshare --mount-proc, or mount -t proc proc /proc"));
                 return EXIT_PREFLIGHT;
+        }
+        int r = absolute_paths(&o);
+        if (r < 0) {
+                fprintf(stderr, "guardian: the path of a directory can't be made absolute: %s\n", strerror(-r));
+                return EXIT_USAGE;
         }
         pid1_subreaper();
         if (!o.check)
