@@ -214,8 +214,14 @@ static void gate_msg(ManagedUnit *u, Msg *msg) {
                 return;
         }
         enforce_status(m->enforce, manager_now(), &after);
+        if (after.late_verdicts != before.late_verdicts) {
+                char id[33] = "";
+                if (msg_bytes(msg, TAG_REQUEST_ID))
+                        hex_encode(msg_bytes(msg, TAG_REQUEST_ID), 16, id);
+                log_warning("dropped a verdict for no pending request", LOG_UNIT(u->config->name), LOG_STR("request_id", id));
+        }
         if (after.forged_verdicts != before.forged_verdicts)
-                misbehaved(u, "a verdict for no pending request");
+                misbehaved(u, "a verdict that does not fit its request");
 }
 
 static void log_head(Manager *m, const Msg *msg) {
