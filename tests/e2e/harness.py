@@ -392,6 +392,12 @@ class Guardian:
     def records(self, *filters):
         return self.ctl("--json", "ledger", "query", *filters).lines
 
+    def verify(self, code=None, state=None):
+        """The ledger is whole; while it is written its last records may not be signed yet (status 2), unless code=0."""
+        r = self.ctl("--json", "--state", state or self.state, "ledger", "verify", code=code)
+        assert r.code in (0, 2) and r.json["valid"] and r.json["first_bad_index"] is None, r
+        return r.json
+
 
 def puppet_unit(name, program=None, type="chunk", **keys):
     """Text of a unit that runs the puppet; the test speaks for it through g.puppet(name)."""

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate or the ledger is away: what is refused, what goes on, what stands on record afterwards."""
+import json
+import os
+import signal
+import time
+import unittest
+
+from harness import Guardian, main, service
+
+WEB = {"web.chunk": service("/bin/sleep 1000", service={"Restart": "always", "RestartSec": "10ms"},
+                            chunk={"Heal": "restart_service", "CanFail": "yes"})}
+
+
+def of_request(g, request_id):
+    return [r for r in g.records() if r["request_id"] == request_id]
+
+
+class Gate(unittest.TestCase):
+    def test_governed_restart_is_on_record(self):
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            before = g.unit("web")["pid"]
+            r = g.ctl("--json", "propose", "restart_service", "web").json
+            self.assertEqual((r["code"], r["verdict"], r["outcome"], r["ungated"]), ("ok", "allow", "ok", False))
+            self.assertNotEqual(g.wait_unit("web", "running")["pid"], before)
+            rows = of_request(g, r["request_id"])
+            self.assertEqual([x["kind"] for x in rows], ["decision", "intent", "action"])
+            self.assertEqual([x["writer"] for x in rows], ["governance", "guardian", "guardian"])
+            self.assertEqual([x["index"] for x in rows], [r["decision_index"], r["intent_index"], r["action_index"]])
+            self.assertEqual((rows[1]["ref"], rows[2]["ref"]), (rows[0]["index"], rows[1]["index"]))
+            self.assertEqual({x["correlation_id"] for x in rows}, {r["correlation_id"]})
+            self.assertEqual(rows[2]["body"]["outcome"], "ok")
+            self.assertEqual(rows[0]["body"]["digest"], rows[2]["body"]["digest"])
+
+    def test_gate_killed_and_pinned_down(self):
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            g.ctl("pin", "governance", "down")
+            g.kill_unit("governance")
+            g.wait_unit("governance", "backoff")
+            self.assertEqual(g.status()["guardian"]["governance"], "down")
+            self.assertEqual(g.unit("governance")["pinned"], "down")
+
+            r = g.ctl("--json", "propose", "restart_service", "web", code=4).json
+            self.assertEqual(r["code"], "governance_unavailable")
+            self.assertEqual((r["intent_index"], r["action_index"]), (None, None))
+            self.assertEqual(g.records("--kind", "intent") + g.records("--kind", "action"), self.acts_of_pin(g))
+
+            mark, old = g.mark(), g.kill_unit("web")
+            g.wait_log(r"unit ended unit=web by=signal status=9", since=mark)
+            self.assertNotEqual(g.until("web is back", lambda: self.up(g, "web", old)), old)
+
+            old = g.unit("web")["pid"]
+            r = g.ctl("--json", "restart", "web", "--reason", "by hand").json
+            self.assertEqual((r["code"], r["ungated"]), ("ok", True))
+            self.assertNotEqual(g.until("web is new", lambda: self.up(g, "web", old)), old)
+
+            r = g.ctl("--json", "unpin", "governance").json
+            self.assertEqual((r["code"], r["ungated"]), ("ok", True))
+            u = g.wait_unit("governance", "running")
+            self.assertEqual((u["sandbox"]["verified"], u["pinned"]), (True, None))
+            g.until("the gate is ready", lambda: g.status()["guardian"]["governance"] == "ready")
+
+            rows = g.until("recovery records", lambda: len(g.records("--kind", "recovery")) >= 2 and g.records("--kind", "recovery"))
+            self.assertEqual({(x["action"], x["resource"]) for x in rows}, {("restart", "web"), ("unpin", "governance")})
+            self.assertEqual(len(rows), 2)
+            self.assertEqual({x["writer"] for x in rows}, {"guardian"})
+            self.assertEqual({x["actor"] for x in rows}, {"uid:%d" % (0 if g.pid1 else os.getuid())})
+            # and governed action works again
+            self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+            g.verify()
+
+    def acts_of_pin(self, g):
+        """What the pinning itself, governed while the gate was there, left on record."""
+        rows = [x for x in g.records("--kind", "intent") + g.records("--kind", "action") if x["action"] == "pin"]
+        self.assertEqual(len(rows), 2)
+        return rows
+
+    def up(self, g, name, other):
+        u = g.unit(name)
+        return u["state"] == "running" and u["pid"] not in (None, other) and u["pid"]
+
+    def test_nothing_else_is_let_through_while_the_gate_is_down(self):
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            g.ctl("pin", "governance", "down")
+            g.kill_unit("governance")
+            g.wait_unit("governance", "backoff")
+            for verb in (["mode", "log_only"], ["pin", "web", "up"], ["lockdown", "on"]):
+                r = g.ctl("--json", *verb, code=4).json
+                self.assertEqual(r["code"], "governance_unavailable", verb)
+            self.assertEqual(g.status()["guardian"]["mode"], "enforce")
+            self.assertIsNone(g.unit("web")["pinned"])
+            # pause is Guardian's own
+            g.ctl("pause", "maintenance")
+            self.assertTrue(g.status()["guardian"]["paused"])
+            g.ctl("resume")
+            self.assertFalse(g.status()["guardian"]["paused"])
+
+    def test_recovery_records_survive_a_restart_of_guardian(self):
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            g.ctl("pin", "governance", "down")
+            # the ledger cannot take the record: it is on its way when Guardian ends
+            g.ctl("pin", "ledger", "down")
+            g.kill_unit("governance")
+            g.wait_unit("governance", "backoff")
+            g.kill_unit("ledger")
+            g.wait_unit("ledger", "backoff")
+            r = g.ctl("--json", "restart", "web").json
+            self.assertTrue(r["ungated"])
+            g.until("it is in the spool", lambda: g.status()["guardian"]["spooled"] == 1)
+            g.signal(signal.SIGTERM)
+            self.assertEqual(g.wait(), 0)
+            with Guardian(WEB, state=g.state) as again:
+                again.wait_boot()
+                rows = again.until("recovery record", lambda: again.records("--kind", "recovery"))
+                self.assertEqual([(x["action"], x["resource"], x["request_id"]) for x in rows], [("restart", "web", r["request_id"])])
+                again.until("the spool is empty", lambda: again.status()["guardian"]["spooled"] == 0)
+                again.stop()
+            with Guardian(WEB, state=g.state) as third:
+                third.wait_boot()
+                self.assertEqual(len(third.records("--kind", "recovery")), 1)
+
+    def test_gate_stopped(self):
+        """SIGSTOP: it hangs on to its links but says nothing."""
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            pid = g.host_pid(g.unit("governance")["pid"])
+            before = g.unit("web")["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                r = g.ctl("--json", "propose", "restart_service", "web", code=4).json
+                self.assertEqual(r["code"], "governance_unavailable")
+                self.assertEqual(g.status()["guardian"]["governance"], "down")
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            g.until("the gate is back", lambda: g.status()["guardian"]["governance"] == "ready")
+            # the late verdict is on record but was never used
+            self.assertEqual(g.unit("web")["pid"], before)
+            self.assertNotIn("action", [x["kind"] for x in of_request(g, r["request_id"])])
+            self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+
+
+class Ledger(unittest.TestCase):
+    def test_ledger_stopped(self):
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            pid = g.host_pid(g.unit("ledger")["pid"])
+            before = g.unit("web")["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                # nobody knows yet: the gate waits for its record, Guardian for the gate
+                first = g.ctl("--json", "propose", "restart_service", "web", code=4).json
+                self.assertIn(first["code"], ("ledger_unavailable", "governance_unavailable"))
+                self.assertEqual(g.unit("web")["pid"], before)
+                # a unit's own budget needs no record; the record that it leaves waits, and so the ledger is seen to be stalled
+                g.kill_unit("web")
+                after = g.until("web is back", lambda: Gate.up(self, g, "web", before))
+                g.until("the ledger is stalled", lambda: g.status()["guardian"]["ledger"]["state"] == "stalled")
+                second = g.ctl("--json", "propose", "restart_service", "web", code=4).json
+                self.assertEqual(second["code"], "ledger_unavailable")
+                start = time.monotonic()
+                g.status()
+                self.assertLess(time.monotonic() - start, 5, "status answers while the ledger is stopped")
+                self.assertEqual(g.unit("web")["pid"], after)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            g.until("the ledger is back", lambda: g.status()["guardian"]["ledger"]["state"] == "ready")
+            self.assertEqual(g.unit("web")["pid"], after)
+            for r in (first, second):
+                self.assertNotIn("action", [x["kind"] for x in of_request(g, r["request_id"]) if r["request_id"]])
+            g.until("the gate is back", lambda: g.status()["guardian"]["governance"] == "ready")
+            self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+            g.verify()
+
+    def test_ledger_on_a_full_disk(self):
+        # a disk of its own for the state, seen only inside of the namespace
+        mount = ["/bin/sh", "-c", 'mkdir -p "$0" && mount -t tmpfs -o size=4m,mode=700 disk "$0" && exec "$@"']
+        g = Guardian(WEB)
+        g.prefix = mount + [g.state]
+        with g:
+            g.wait_boot()
+            # the spare segment is made after boot: events are taken until the disk holds no more
+            fill = os.path.join("/proc/%d/root" % g.guardian_pid(), g.state.lstrip("/"), "fill")
+            with open(fill, "wb", buffering=0) as f:
+                try:
+                    while True:
+                        f.write(bytes(4096))
+                except OSError:
+                    pass
+            payload = json.dumps({"text": "x" * 40000})
+            for _ in range(200):
+                if g.ctl_any("--json", "emit", "test.fill", "--payload", payload).code:
+                    break
+            # what the segment still holds is kept for exactly such records: asked until one is denied
+            g.until("a verb is denied", lambda: g.ctl_any("--json", "pin", "web", "up").code == 4)
+            before = g.unit("web")["pid"]
+            r = g.ctl("--json", "propose", "restart_service", "web", code=4).json
+            self.assertEqual((r["code"], r["intent_index"]), ("ledger_unavailable", None))
+            self.assertEqual(g.unit("web")["pid"], before)
+            self.assertIn(g.status()["guardian"]["ledger"]["state"], ("failed", "stalled"))
+            os.unlink(fill)
+            g.ctl("restart", "ledger")
+            g.until("gate and ledger are back", lambda: (lambda d: d["ledger"]["state"] == d["governance"] == "ready")(
+                g.status()["guardian"]))
+            self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+            self.assertNotEqual(g.unit("web")["pid"], before)
+            g.verify(state=os.path.dirname(fill))
+
+
+if __name__ == "__main__":
+    main()
