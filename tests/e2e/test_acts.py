@@ -91,7 +91,8 @@ class Parts(unittest.TestCase):
                 self.assertEqual(next_g.status()["guardian"]["pause_reason"], "look")
                 next_g.ctl("resume")
                 next_g.until("no marker", lambda: not os.path.exists(marker))
-                self.assertEqual(next_g.records("--action", "resume")[0]["actor"], "uid:0")
+                rows = next_g.until("it is on record", lambda: next_g.records("--action", "resume"))
+                self.assertEqual(rows[0]["actor"], "uid:0")
 
     def test_a_gate_without_its_pipe_is_down(self):
         with Guardian() as g:
