@@ -57,6 +57,10 @@ const char *problem_format(const Problem *p, char *out, size_t cap) {
         if (cap > 0)
                 snprintf(out, cap, "%s%s%s%s%s", where, p->message, p->hint[0] ? " (" : "", p->hint,
                         p->hint[0] ? ")" : "");
+        /* names of files and values are somebody else's: nothing of them steers a terminal or begins a line */
+        for (char *c = out; cap > 0 && *c; c++)
+                if ((unsigned char)*c < ' ' || *c == 0x7f)
+                        *c = '?';
         return out;
 }
 

@@ -81,6 +81,11 @@ static void open_control(Manager *m) {
                 log_info("control socket ready", LOG_STR("dir", m->opt->runtime_dir));
 }
 
+/* A check that could not be made says nothing about the data. */
+static int precheck_status(int r) {
+        return r == 0 ? 0 : r < 0 ? EXIT_INTERNAL : EXIT_BAD_DATA;
+}
+
 static int boot_set(Options *o) {
         Problems problems = {0};
         UnitSet *set = NULL;
@@ -99,10 +104,10 @@ static int boot_set(Options *o) {
         Manager *m = NULL;
         if (!preflight_ok(o, set, &have_runtime))
                 status = EXIT_PREFLIGHT;
-        if (status == 0 && precheck_chunks(o, set) != 0)
-                status = EXIT_BAD_DATA;
-        if (status == 0 && precheck_roles(o, &roles, &have_roles) != 0)
-                status = EXIT_BAD_DATA;
+        if (status == 0)
+                status = precheck_status(precheck_chunks(o, set));
+        if (status == 0)
+                status = precheck_status(precheck_roles(o, &roles, &have_roles));
         if (status == 0) {
                 m = calloc(1, sizeof(*m));
                 r = m ? manager_init(m, o, set, plan) : -ENOMEM;
@@ -133,10 +138,10 @@ static int check_set(Options *o) {
         problems_done(&problems);
         RolesBlob roles = {0};
         bool have = false;
-        if (r == 0 && set && precheck_chunks(o, set) != 0)
-                bad = true;
-        if (r == 0 && precheck_roles(o, &roles, &have) != 0)
-                bad = true;
+        int chunks = r == 0 && set ? precheck_chunks(o, set) : 0, compiled = r == 0 ? precheck_roles(o, &roles, &have) : 0;
+        bad |= chunks > 0 || compiled > 0;
+        if (r == 0 && (chunks < 0 || compiled < 0))
+                r = chunks < 0 ? chunks : compiled;
         roles_blob_done(&roles);
         unit_set_free(set);
         if (r < 0)

@@ -41,7 +41,7 @@ static int sync_dir(const char *path) {
 }
 
 static int write_file(const char *path, const char *text) {
-        auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd < 0)
                 return -errno;
         /* its presence is what counts: a text that is cut short by a full disk is still a pause */

@@ -13,14 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 16, JOB_TIMEOUT_MS = 20000, ROLES_MAX = 1024 * 1024 };
+enum { JOBS_MAX = 16, JOB_TIMEOUT_MS = 20000, JOB_TRIES = 3, ROLES_MAX = 1024 * 1024 };
 
 typedef struct Job {
         char path[1200];
         const char *argv[OPTIONS_DIRS_MAX + 4];
         int out; /* memfd */
         pid_t pid;
-        int status; /* exit status, 128 + signal */
+        int status; /* exit status, or the signal's number */
+        bool signaled, data; /* data: stdout alone is what it found */
 } Job;
 
 extern char **environ;
@@ -32,7 +33,7 @@ static void dirs_into(const Options *o, Job *j, unsigned n) {
         j->argv[n] = NULL;
 }
 
-static int job_start(Job *j, bool out_is_data) {
+static int job_start(Job *j) {
         j->out = memfd_create("check", MFD_CLOEXEC);
         if (j->out < 0)
                 return -errno;
@@ -45,7 +46,7 @@ static int job_start(Job *j, bool out_is_data) {
         p.no_new_privs = true;
         p.cwd_keep = true;
         p.stdio[1] = j->out;
-        p.stdio[2] = out_is_data ? STDERR_FILENO : j->out;
+        p.stdio[2] = j->data ? STDERR_FILENO : j->out;
         int e = launch_spawn(&p, &r);
         j->pid = e == 0 ? r.pid : 0;
         return e;
@@ -63,8 +64,27 @@ static int job_wait(Job *j) {
         while (waitpid(j->pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;
-        j->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        j->signaled = !WIFEXITED(status);
+        j->status = j->signaled ? WTERMSIG(status) : WEXITSTATUS(status);
         return 0;
+}
+
+/* The end of a started job. Killed from outside it has found nothing, good or bad: it runs again. <0: never came to an end. */
+static int job_finish(Job *j) {
+        int r = job_wait(j);
+        for (unsigned i = 1; r == 0 && j->signaled && i < JOB_TRIES; i++) {
+                close(j->out);
+                r = job_start(j);
+                if (r == 0)
+                        r = job_wait(j);
+        }
+        if (r == 0 && j->signaled) {
+                fprintf(stderr, "%s %s was killed by signal %d (%s)\n", j->argv[0], j->argv[1], j->status, strsignal(j->status));
+                r = -EINTR;
+        } else if (r < 0) {
+                fprintf(stderr, "%s %s: %s\n", j->argv[0], j->argv[1], strerror(-r));
+        }
+        return r;
 }
 
 static void job_print(const Job *j) {
@@ -91,7 +111,7 @@ int precheck_chunks(const Options *o, const UnitSet *set) {
                 j->argv[0] = name;
                 j->argv[1] = "--check";
                 dirs_into(o, j, 2);
-                int r = job_start(j, false);
+                int r = job_start(j);
                 if (r < 0) {
                         fprintf(stderr, "%s:1: program '%s' can't be started: %s\n", u->file, j->path, strerror(-r));
                         result = 1;
@@ -102,12 +122,16 @@ int precheck_chunks(const Options *o, const UnitSet *set) {
                 n++;
         }
         for (unsigned i = 0; i < n; i++) {
-                if (job_wait(&jobs[i]) < 0 || jobs[i].status != 0) {
+                int r = job_finish(&jobs[i]);
+                if (r < 0) {
+                        result = r;
+                } else if (jobs[i].status != 0) {
                         job_print(&jobs[i]);
                         fprintf(stderr, "%s --check ended with status %d\n", jobs[i].argv[0], jobs[i].status);
-                        result = 1;
+                        result = result < 0 ? result : 1;
                 }
-                close(jobs[i].out);
+                if (jobs[i].out >= 0)
+                        close(jobs[i].out);
         }
         free(jobs);
         return result;
@@ -124,14 +148,17 @@ int precheck_roles(const Options *o, RolesBlob *ret, bool *have) {
         j->argv[0] = "guardian-compile";
         j->argv[1] = "roles";
         dirs_into(o, j, 2);
-        int r = job_start(j, true);
+        j->data = true;
+        int r = job_start(j);
         if (r == 0)
-                r = job_wait(j);
+                r = job_finish(j);
         auto_close int out = j->out;
         if (r < 0)
                 return r;
-        if (j->status != 0)
+        if (j->status != 0) {
+                fprintf(stderr, "guardian-compile roles ended with status %d\n", j->status);
                 return 1;
+        }
         off_t size = lseek(out, 0, SEEK_END);
         if (size <= 0 || size > ROLES_MAX)
                 return -EBADMSG;

@@ -10,7 +10,7 @@
 #include "guardian/options.h"
 
 /* Runs `PROGRAM --check DIR..` of every chunk of the set that ships with Guardian, side by side; what they print goes to
- * stderr. 0: all good; 1: at least one said no; -errno. */
+ * stderr. One that is killed runs again. 0: all good; 1: at least one said no; -errno: one never came to an end, said. */
 int precheck_chunks(const Options *o, const UnitSet *set);
 /* Compiles roles.yaml. 0 with *ret filled (*have false when there is no guardian-compile: root and our own uid only); 1: refused,
  * said on stderr; -errno. */

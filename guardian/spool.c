@@ -104,7 +104,7 @@ static int parse_line(char *line, SpoolRecord *r) {
 }
 
 static int load(Spool *s) {
-        auto_close int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        auto_close int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a FIFO is refused below */
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;
         struct stat st;
@@ -140,7 +140,7 @@ static void on_work(uv_work_t *w) {
         Spool *s = w->data;
         s->error = 0;
         auto_close int fd =
-                open(s->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (s->truncate ? O_TRUNC : 0), 0600);
+                open(s->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (s->truncate ? O_TRUNC : 0), 0600);
         if (fd < 0) {
                 s->error = -errno;
                 return;
