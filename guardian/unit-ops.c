@@ -184,6 +184,8 @@ static void probe_changed(Probe *p, bool healthy, const char *detail, void *user
                         LOG_STR("probe", probe_kind_to_string(k)), LOG_STR("detail", detail));
         if (!healthy && k != PROBE_READINESS)
                 unit_issue(u, "%s failed: %s", probe_kind_to_string(k), detail);
+        if (k == PROBE_STARTUP && healthy) /* it has said what it is for; the others take over */
+                u->probes[k] = probe_stop(u->probes[k]);
         unit_feed(u, (UnitEvent){.type = events[k][healthy]}, u->machine.instance);
         manager_pump(u->m);
 }
