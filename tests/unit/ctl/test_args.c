@@ -6,6 +6,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static Parsed parse(int argc, const char *const *argv) {
                 {.name = "--value", .value = &p.value},
                 {.name = "--item", .list = p.list, .n_list = &p.n_list, .max_list = 2}, {0}};
         for (int i = 0; i < argc; i++)
-                copy[i] = strdup(argv[i]); /* leaked: a process a test */
+                copy[i] = (char *)(uintptr_t)argv[i]; /* never written to; p.words keeps them */
         p.status = ctl_options(argc, copy, options, p.words, 2, &p.n_words);
         return p;
 }
