@@ -34,6 +34,8 @@ struct Probe {
         char detail[192];
 };
 
+enum { PROBE_PATH_MAX = 256 };
+
 static int parse_host_port(const char *s, const char *end, ProbeConfig *ret, const char **why) {
         const char *colon = NULL;
         for (const char *p = s; p < end; p++)
@@ -48,15 +50,16 @@ static int parse_host_port(const char *s, const char *end, ProbeConfig *ret, con
                 s++;
                 n -= 2;
         }
-        if (n >= sizeof(ret->host)) {
+        char host[64];
+        if (n >= sizeof(host)) {
                 *why = "the host is too long";
                 return -EINVAL;
         }
-        str_copy(ret->host, sizeof(ret->host), (Str){s, n});
-        if (strcmp(ret->host, "localhost") == 0)
-                strcpy(ret->host, "127.0.0.1");
+        str_copy(host, sizeof(host), (Str){s, n});
+        if (strcmp(host, "localhost") == 0)
+                strcpy(host, "127.0.0.1");
         uint8_t raw[16];
-        if (inet_pton(AF_INET, ret->host, raw) != 1 && inet_pton(AF_INET6, ret->host, raw) != 1) {
+        if (inet_pton(AF_INET, host, raw) != 1 && inet_pton(AF_INET6, host, raw) != 1) {
                 *why = "the host must be a numeric address or localhost";
                 return -EINVAL;
         }
@@ -73,7 +76,8 @@ static int parse_host_port(const char *s, const char *end, ProbeConfig *ret, con
                 return -EINVAL;
         }
         ret->port = (uint16_t)v;
-        return 0;
+        ret->text = strdup(host);
+        return ret->text ? 0 : -ENOMEM;
 }
 
 int probe_parse(const char *s, ProbeConfig *ret, const char **why) {
@@ -94,19 +98,21 @@ int probe_parse(const char *s, ProbeConfig *ret, const char **why) {
                         return -EINVAL;
                 }
                 ret->type = PROBE_UNIX;
-                str_copy(ret->path, sizeof(ret->path), str_of(s + 5));
-                return 0;
+                ret->text = strdup(s + 5);
+                return ret->text ? 0 : -ENOMEM;
         }
         if (strncmp(s, "http://", 7) == 0) {
                 const char *slash = strchr(s + 7, '/');
                 const char *end = slash ? slash : s + strlen(s);
                 const char *path = slash ? slash : "/";
-                if (strlen(path) >= sizeof(ret->path) || strpbrk(path, " \r\n")) {
+                if (strlen(path) >= PROBE_PATH_MAX || strpbrk(path, " \r\n")) {
                         *why = "the path is too long or holds a blank";
                         return -EINVAL;
                 }
                 ret->type = PROBE_HTTP;
-                str_copy(ret->path, sizeof(ret->path), str_of(path));
+                ret->path = strdup(path);
+                if (!ret->path)
+                        return -ENOMEM;
                 return parse_host_port(s + 7, end, ret, why);
         }
         *why = "expected exec:CMD, tcp:HOST:PORT, unix:PATH or http://HOST:PORT/PATH";
@@ -187,14 +193,14 @@ static void try_socket(Probe *p) {
         socklen_t n;
         if (p->cfg->type == PROBE_UNIX) {
                 a.un.sun_family = AF_UNIX;
-                strcpy(a.un.sun_path, p->cfg->path);
+                strcpy(a.un.sun_path, p->cfg->text);
                 n = sizeof(a.un);
-        } else if (inet_pton(AF_INET, p->cfg->host, &a.v4.sin_addr) == 1) {
+        } else if (inet_pton(AF_INET, p->cfg->text, &a.v4.sin_addr) == 1) {
                 a.v4.sin_family = AF_INET;
                 a.v4.sin_port = htons(p->cfg->port);
                 n = sizeof(a.v4);
         } else {
-                inet_pton(AF_INET6, p->cfg->host, &a.v6.sin6_addr);
+                inet_pton(AF_INET6, p->cfg->text, &a.v6.sin6_addr);
                 a.v6.sin6_family = AF_INET6;
                 a.v6.sin6_port = htons(p->cfg->port);
                 n = sizeof(a.v6);
@@ -227,7 +233,7 @@ static void http_send(Probe *p) {
         char req[512];
         int n = snprintf(req, sizeof(req),
                 "GET %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: guardian-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                p->cfg->path, p->cfg->host, (unsigned)p->cfg->port);
+                p->cfg->path, p->cfg->text, (unsigned)p->cfg->port);
         ssize_t w = send(p->fd, req, (size_t)n, MSG_NOSIGNAL);
         if (w != n) {
                 fail_errno(p, "write", w < 0 ? errno : EIO);

@@ -15,16 +15,15 @@
 typedef enum ProbeType { PROBE_NONE, PROBE_EXEC, PROBE_TCP, PROBE_UNIX, PROBE_HTTP } ProbeType;
 typedef struct ProbeConfig {
         ProbeType type;
-        char *text;                 /* exec: the command line; owned by the unit's configuration */
-        char host[64];              /* tcp, http: numeric address */
         uint16_t port;
-        char path[256];             /* unix: socket path; http: request path */
+        char *text; /* exec: command line; unix: socket path; tcp, http: numeric address; owned by the unit's configuration */
+        char *path; /* http: request path; likewise */
         uint64_t interval_us, timeout_us;
         unsigned failure_threshold, success_threshold;
 } ProbeConfig;
 
-/* Parses "exec:CMD", "tcp:HOST:PORT", "unix:PATH", "http://HOST:PORT/PATH" into type, text, host, port and path (numbers are
- * left alone). -EINVAL with *why (static). */
+/* Parses "exec:CMD", "tcp:HOST:PORT", "unix:PATH", "http://HOST:PORT/PATH" into type, text, port and path (numbers are
+ * left alone); text and path are the caller's to free, also after an error. -EINVAL with *why (static), -ENOMEM. */
 int probe_parse(const char *s, ProbeConfig *ret, const char **why);
 
 typedef struct Probe Probe;

@@ -281,15 +281,18 @@ KEY_PARSER(probe) {
         int r = unit_specifiers(c, value, &text);
         if (r < 0)
                 return r;
+        p->text = p->path = NULL;
         r = probe_parse(text, p, &why);
+        auto_free char *owned = p->text; /* everything of a unit lives in its arena */
+        auto_free char *owned_path = p->path;
+        p->text = owned ? arena_strndup(&c->u->arena, owned, strlen(owned)) : NULL;
+        p->path = owned_path ? arena_strndup(&c->u->arena, owned_path, strlen(owned_path)) : NULL;
         if (r < 0)
                 return r == -EINVAL ? BAD(c, "%s", why) : r;
+        if (!p->text || (owned_path && !p->path))
+                return -ENOMEM;
         if (p->type != PROBE_EXEC)
                 return 0;
-        auto_free char *owned = p->text; /* everything of a unit lives in its arena */
-        p->text = arena_strndup(&c->u->arena, owned, strlen(owned));
-        if (!p->text)
-                return -ENOMEM;
         ExecCommand cmd;
         const char *line = p->text;
         r = exec_command_parse(&c->u->arena, &line, &cmd, &why);

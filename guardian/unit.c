@@ -6,7 +6,7 @@
 #include <stdalign.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 1024, ARENA_ALIGN = alignof(max_align_t) };
+enum { ARENA_BLOCK = 512, ARENA_ALIGN = alignof(max_align_t) };
 
 typedef struct ArenaBlock {
         struct ArenaBlock *next;
@@ -41,7 +41,7 @@ char *arena_strndup(Arena *a, const char *s, size_t n) {
 }
 
 static unsigned grow_capacity(unsigned n) {
-        unsigned cap = 8;
+        unsigned cap = 2; /* most lists hold one item, and there are thousands of them */
         while (cap < n + 1)
                 cap *= 2;
         return cap;
