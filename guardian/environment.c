@@ -171,13 +171,18 @@ static int pack(const Environment *e, char ***ret) {
         return 0;
 }
 
-int unit_environment(
-        const UnitConfig *u, char *const *base, char *const *extra, char ***ret, char *why, size_t cap) {
+int unit_environment_files(const UnitConfig *u, char ***ret, char *why, size_t cap) {
         __attribute__((cleanup(environment_done))) Environment e = {0};
-        snprintf(why, cap, "environment");
+        snprintf(why, cap, "EnvironmentFile");
+        int r = set_files(&e, u, why, cap);
+        return r < 0 ? r : pack(&e, ret);
+}
+
+int unit_environment(const UnitConfig *u, char *const *base, char *const *files, char *const *extra, char ***ret) {
+        __attribute__((cleanup(environment_done))) Environment e = {0};
         int r = inherit(&e, u, base);
-        if (r == 0)
-                r = set_files(&e, u, why, cap);
+        if (r == 0 && files)
+                r = set_all(&e, files, ENV_ENTRIES_MAX);
         if (r == 0)
                 r = set_all(&e, u->environment.items, u->environment.n);
         if (r == 0 && extra)

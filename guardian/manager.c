@@ -479,6 +479,8 @@ void manager_free(Manager *m) {
                 unit_issues_clear(u);
                 free(u->plan);
                 free(u->evidence);
+                free(u->env_files);
+                u->env_files = NULL;
         }
         verb_logs_done(m);
         m->control = control_free(m->control);

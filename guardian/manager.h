@@ -68,6 +68,7 @@ struct ManagedUnit {
         uint64_t start_time;
         pid_t helper;        /* the command of CMD_RUN, 0: none */
         bool helper_privileged, emptying, group_ready;
+        char **env_files;    /* what EnvironmentFile= said to the last command; owned */
         Output *output;
         NotifySocket *notify;
         Probe *probes[_PROBE_KIND_MAX];
@@ -186,6 +187,12 @@ void unit_issue(ManagedUnit *u, const char *fmt, ...) __attribute__((format(prin
 void unit_issues_clear(ManagedUnit *u);
 void unit_check_emptying(Manager *m); /* after a reap */
 Incarnation unit_incarnation(const ManagedUnit *u);
+
+/* CMD_RUN and CMD_SPAWN; error: what stood in the way already, then only the answer is given. */
+void unit_execute(ManagedUnit *u, const UnitCommand *c, int error);
+
+/* ---- unit-env.c */
+void unit_env_then_execute(ManagedUnit *u, const UnitCommand *c); /* at once where there is no EnvironmentFile= */
 
 /* ---- unit-spawn.c */
 /* Starts the main process. 0 (u->pid is set), or -errno with an issue that says what and where. */

@@ -21,11 +21,12 @@ int words_parse(Arena *a, const char *value, StrList *append_to, const char **wh
  * block: free(). -ENOMEM, -E2BIG. */
 int exec_command_expand(const ExecCommand *c, char *const *env, char ***ret);
 
+/* What EnvironmentFile= says, to be called off the loop: regular files only, up to 64 KiB. *ret: NULL-terminated vector in one
+ * malloc block. A file that cannot be read is -errno with its name in `why`. */
+int unit_environment_files(const UnitConfig *u, char ***ret, char *why, size_t cap);
 /* The environment of a unit's processes: inherited (all of `base` for a user chunk, less Guardian's own
- * names; a clean one plus PassEnvironment= for a core chunk), then EnvironmentFile=, Environment=, then
- * `extra` ("K=V", NULL terminated, wins). *ret: NULL-terminated vector in one malloc block. A file that
- * cannot be read is -errno with its name in `why`. Reads files, regular ones only, up to 64 KiB. */
-int unit_environment(
-        const UnitConfig *u, char *const *base, char *const *extra, char ***ret, char *why, size_t cap);
+ * names; a clean one plus PassEnvironment= for a core chunk), then `files` (NULL: none), Environment=, then
+ * `extra` (both "K=V", NULL terminated; the last wins). *ret: NULL-terminated vector in one malloc block. -ENOMEM, -E2BIG. */
+int unit_environment(const UnitConfig *u, char *const *base, char *const *files, char *const *extra, char ***ret);
 /* Value of a name in an environment vector, NULL when absent. */
 const char *environment_get(char *const *env, const char *name);

@@ -77,9 +77,10 @@ static void on_helper_end(void *user, const ProcessEnd *end) {
         unit_feed(u, (UnitEvent){.type = EV_HELPER_ENDED, .exit = exit_info(end)}, 0);
 }
 
-static void run_helper(ManagedUnit *u, ExecList list, unsigned index) {
+static void run_helper(ManagedUnit *u, ExecList list, unsigned index, int r) {
         const ExecCommand *c = &u->config->exec[list].items[index];
-        int r = unit_spawn_helper(u, c, on_helper_end, u, &u->helper);
+        if (r == 0)
+                r = unit_spawn_helper(u, c, on_helper_end, u, &u->helper);
         if (r < 0) {
                 u->helper = 0;
                 unit_feed(u, (UnitEvent){.type = EV_HELPER_ENDED, .exit = {.status = 127, .error = r}}, 0);
@@ -100,8 +101,9 @@ static void on_main_end(void *user, const ProcessEnd *end) {
         unit_feed(u, (UnitEvent){.type = EV_EXITED, .exit = exit_info(end)}, u->machine.instance);
 }
 
-static void spawn_main(ManagedUnit *u, unsigned index) {
-        int r = unit_spawn_main(u, index);
+static void spawn_main(ManagedUnit *u, unsigned index, int r) {
+        if (r == 0)
+                r = unit_spawn_main(u, index);
         if (r == 0) {
                 r = reap_add(&u->m->reap, u->pid, on_main_end, u);
                 if (r < 0)
@@ -116,6 +118,13 @@ static void spawn_main(ManagedUnit *u, unsigned index) {
         u->start_time = u->group.leader_start;
         boot_unit_spawned(&u->m->boot, u->index, clock_boot_us());
         unit_feed(u, (UnitEvent){.type = EV_SPAWNED}, u->machine.instance);
+}
+
+void unit_execute(ManagedUnit *u, const UnitCommand *c, int error) {
+        if (c->type == CMD_SPAWN)
+                spawn_main(u, c->index, error);
+        else
+                run_helper(u, c->list, c->index, error);
 }
 
 static void signal_group(ManagedUnit *u, int sig) {
@@ -233,10 +242,8 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
         Manager *m = u->m;
         switch (c->type) {
         case CMD_RUN:
-                run_helper(u, c->list, c->index);
-                break;
         case CMD_SPAWN:
-                spawn_main(u, c->index);
+                unit_env_then_execute(u, c);
                 break;
         case CMD_SIGNAL_MAIN:
                 if (u->pid > 0)

@@ -264,10 +264,9 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
                 r = add_extras(u, s);
         if (r < 0)
                 return r;
-        char why[256] = "";
-        r = unit_environment(cfg, environ, s->extra, &s->env, why, sizeof(why));
+        r = unit_environment(cfg, environ, u->env_files, s->extra, &s->env);
         if (r < 0) {
-                unit_issue(u, "environment: %s", why[0] ? why : strerror(-r));
+                unit_issue(u, "environment: %s", strerror(-r));
                 return r;
         }
         r = exec_command_expand(c, s->env, &s->argv);

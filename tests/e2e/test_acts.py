@@ -53,6 +53,25 @@ class Ends(unittest.TestCase):
             g.ctl("stop", "slow")
             self.assertEqual(g.unit("slow")["state"], "inactive")
 
+    def test_environment_files(self):
+        """Read anew for every instance, off the loop; what can't be read is the unit's failure, with the file's name."""
+        unit = service("/bin/sh -c 'echo said $A $B; exec sleep 1004'",
+                       service={"EnvironmentFile": "@DIR@/env", "ExecStartPre": "/bin/sh -c 'test $A = one -o $A = two'"})
+        bad = service("/bin/true", chunk={"CanFail": "yes"}, service={"EnvironmentFile": "/nowhere/env", "Restart": "no"})
+        g = Guardian({"a.chunk": unit, "bad.chunk": bad}, core=False)
+        env = os.path.join(g.dir, "env")
+        with open(env, "w") as f:
+            f.write("A=one\nB='a b'\n")
+        with g:
+            g.wait_log("said one a b")
+            g.wait_boot()
+            with open(env, "w") as f:
+                f.write("A=two\n")
+            g.ctl("restart", "a")
+            g.wait_log("said two")
+            self.assertEqual(g.unit("bad")["state"], "failed")
+            self.assertIn("/nowhere/env", " ".join(g.unit("bad")["issues"]))
+
     def test_exit_code_from_ends_with_its_unit(self):
         with Guardian({"a.chunk": service("/bin/sh -c 'exit 7'", chunk={"CanFail": "yes"}, service={"Restart": "no"}),
                        "b.chunk": service("/bin/sleep 1003")}, args=["--exit-code-from", "a"], core=False) as g:

@@ -285,25 +285,30 @@ END_TEST
 START_TEST(environment_of_children) {
         UnitConfig *u;
         char why[200];
+        char file_a[] = "A=file", file_b[] = "B=file", *files[] = {file_a, file_b, NULL};
         char home[] = "HOME=/h", notify[] = "NOTIFY_SOCKET=/guardians", a[] = "A=0",
              name[] = "GUARDIAN_UNIT=web";
         char *base[] = {home, notify, a, NULL}, *extra[] = {name, NULL};
         auto_free char **env = NULL, **clean = NULL;
         good("web", START "Environment=A=1\nPassEnvironment=HOME\nEnvironmentFile=-/nonexistent/x\n", &u);
-        ck_assert_int_eq(unit_environment(u, base, extra, &env, why, sizeof(why)), 0);
+        ck_assert_int_eq(unit_environment(u, base, files, extra, &env), 0);
         ck_assert_str_eq(environment_get(env, "A"), "1");
+        ck_assert_str_eq(environment_get(env, "B"), "file");
         ck_assert_str_eq(environment_get(env, "HOME"), "/h");
         ck_assert_str_eq(environment_get(env, "GUARDIAN_UNIT"), "web");
         ck_assert_ptr_null(environment_get(env, "NOTIFY_SOCKET"));
         u->core = true;
         u->pass_environment.n = 0;
-        ck_assert_int_eq(unit_environment(u, base, extra, &clean, why, sizeof(why)), 0);
+        ck_assert_int_eq(unit_environment(u, base, NULL, extra, &clean), 0);
+        auto_free char **optional = NULL;
+        ck_assert_int_eq(unit_environment_files(u, &optional, why, sizeof(why)), 0);
+        ck_assert_ptr_null(optional[0]);
         ck_assert_ptr_null(environment_get(clean, "HOME"));
         ck_assert_ptr_nonnull(environment_get(clean, "PATH"));
         unit_config_free(u);
         good("web", START "EnvironmentFile=/nonexistent/x\n", &u);
         auto_free char **none = NULL;
-        ck_assert_int_lt(unit_environment(u, base, extra, &none, why, sizeof(why)), 0);
+        ck_assert_int_lt(unit_environment_files(u, &none, why, sizeof(why)), 0);
         ck_assert_ptr_nonnull(strstr(why, "/nonexistent/x"));
         unit_config_free(u);
 }
