@@ -67,6 +67,9 @@ static void step_one(Manager *m, const UnitQueueItem *item) {
                         LOG_STR("state", unit_phase_to_string(u->machine.phase)));
         for (unsigned i = 0; i < out.n; i++)
                 unit_command(u, &out.items[i]);
+        /* A stop that had nothing to do says so here, in the order of events: a start may have been queued before it. */
+        if (item->event.type == EV_STOP && unit_is_down(&u->machine))
+                boot_unit_state(&m->boot, u->index, unit_machine_state(&u->machine), true, clock_boot_us());
         if (r == UNIT_STEP_PINNED || r == UNIT_STEP_REFUSED)
                 govern_unit_refused(u, r == UNIT_STEP_PINNED ? "the unit is pinned" : "not in this state; reset clears a quarantine");
         else
@@ -165,8 +168,6 @@ static void carry_out(Manager *m, const BootOrder *o) {
                 break;
         case BOOT_ORDER_STOP:
                 unit_feed(u, (UnitEvent){.type = EV_STOP, .force = true}, 0); /* a pin holds back people, not the end */
-                if (unit_is_down(&u->machine))
-                        boot_unit_state(&m->boot, u->index, unit_machine_state(&u->machine), true, clock_boot_us());
                 break;
         case BOOT_ORDER_STAGE:
                 log_debug("stage begins", LOG_U64("priority_milli", m->plan->stages[o->unit].priority_milli));

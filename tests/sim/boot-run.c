@@ -221,7 +221,7 @@ static void order(World *w, const BootOrder *o) {
                 say(w, "stop", p);
                 check_stop(w, o->unit);
                 feed(w, o->unit, (UnitEvent){.type = EV_STOP, .force = true}, 0);
-                if (unit_is_down(&p->machine) || w->lie == LIE_DOWN)
+                if (w->lie == LIE_DOWN)
                         boot_unit_state(&w->boot, o->unit, unit_machine_state(&p->machine), true, w->now_us);
         } else if (o->type == BOOT_ORDER_BOOTED || o->type == BOOT_ORDER_ABORT) {
                 say(w, o->type == BOOT_ORDER_ABORT ? "aborted by" : "booted", p);
@@ -276,6 +276,8 @@ static void pump(World *w) {
                 w->steps++;
                 for (unsigned k = 0; k < out.n; k++)
                         command(w, i, &out.items[k]);
+                if (ev.type == EV_STOP && unit_is_down(&p->machine)) /* as Guardian's shell does */
+                        boot_unit_state(&w->boot, i, unit_machine_state(&p->machine), true, w->now_us);
         }
 }
 
