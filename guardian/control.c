@@ -45,6 +45,7 @@ struct Control {
         uv_timer_t resume; /* accepting again */
         int fd;
         unsigned handles; /* not yet closed by libuv */
+        bool resting; /* said that none can be taken */
         bool freed;
         size_t documents; /* bytes */
         List clients;
@@ -281,6 +282,7 @@ static void on_readable(uv_poll_t *h, int status, int events) {
         for (unsigned i = 0; i < 16; i++) { /* a bounded share of one loop turn */
                 int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd >= 0) {
+                        c->resting = false;
                         accept_one(c, fd);
                         continue;
                 }
@@ -289,7 +291,9 @@ static void on_readable(uv_poll_t *h, int status, int events) {
                 if (errno != EAGAIN) {
                         /* no descriptor or no memory: the caller waits in the queue, and the poll must not
                          * report it for ever */
-                        log_warning("no control client can be taken", LOG_ERRNO(-errno));
+                        if (!c->resting)
+                                log_warning("no control client can be taken", LOG_ERRNO(-errno));
+                        c->resting = true;
                         uv_poll_stop(&c->poll);
                         uv_timer_start(&c->resume, on_resume, ACCEPT_PAUSE_MS, 0);
                 }

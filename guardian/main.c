@@ -102,6 +102,8 @@ static int boot_set(Options *o) {
         int status = 0;
         RolesBlob roles = {0};
         Manager *m = NULL;
+        uint64_t have = 0, soft = 0; /* the limit as it was given to us is the units' */
+        pid1_descriptors(&have, &soft);
         if (!preflight_ok(o, set, &have_runtime))
                 status = EXIT_PREFLIGHT;
         if (status == 0)
@@ -110,6 +112,8 @@ static int boot_set(Options *o) {
                 status = precheck_status(precheck_roles(o, &roles, &have_roles));
         if (status == 0) {
                 m = calloc(1, sizeof(*m));
+                if (m)
+                        m->unit_soft_nofile = soft;
                 r = m ? manager_init(m, o, set, plan) : -ENOMEM;
                 if (r < 0) {
                         log_error("can't start", LOG_ERRNO(r));

@@ -410,8 +410,6 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
         uv_timer_init(&m->loop, &m->timer);
         m->timer.data = m;
         timer_heap_init(&m->heap);
-        uint64_t have;
-        pid1_descriptors(&have, &m->unit_soft_nofile);
         r = init_units(m);
         if (r == 0)
                 r = queue_grow(m, m->n_units * QUEUE_PER_UNIT + QUEUE_MIN);

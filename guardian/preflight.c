@@ -96,11 +96,6 @@ static void check_descriptors(const PreflightInput *in, Preflight *p) {
                 report(p, "descriptors", CHECK_WARNING, NULL, "the limit is unknown: %s", strerror(errno));
                 return;
         }
-        if (l.rlim_cur < l.rlim_max) {
-                struct rlimit raised = {l.rlim_max, l.rlim_max};
-                if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-                        l = raised;
-        }
         bool enough = l.rlim_cur == RLIM_INFINITY || l.rlim_cur >= need;
         report(p, "descriptors", enough ? CHECK_PASSED : CHECK_FAILED,
                 "raise the limit of open files (ulimit -Hn, LimitNOFILE=, --ulimit)",

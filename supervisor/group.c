@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/group.h"
 #include "supervisor/group-internal.h"
+#include "supervisor/headroom.h"
 #include "common/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -245,8 +246,11 @@ static int collect_members(Group *g, MemberList *list) {
 
 int group_members(Group *g, GroupMember **ret, size_t *n) {
         MemberList list = {0};
-        int r = collect_members(g, &list);
+        int r;
 
+        headroom_begin();
+        r = collect_members(g, &list);
+        headroom_end();
         *ret = NULL;
         *n = 0;
         if (r < 0) {
@@ -279,7 +283,7 @@ bool group_has(Group *g, pid_t pid) {
         return false;
 }
 
-bool group_empty(Group *g) {
+static bool nobody_alive(Group *g) {
         GroupMember *m;
         bool alive = false;
         size_t n;
@@ -293,6 +297,15 @@ bool group_empty(Group *g) {
                 alive = proc_alive(m[i].pid, m[i].start);
         free(m);
         return !alive;
+}
+
+bool group_empty(Group *g) {
+        bool empty;
+
+        headroom_begin();
+        empty = nobody_alive(g);
+        headroom_end();
+        return empty;
 }
 
 static int group_signal_once(Group *g, int sig, pid_t but) {
@@ -313,7 +326,7 @@ static int group_signal_once(Group *g, int sig, pid_t but) {
         return reached;
 }
 
-int group_signal(Group *g, int sig, pid_t but) {
+static int signal_members(Group *g, int sig, pid_t but) {
         int reached, again = 0;
 
         if (sig == SIGKILL && but == 0 && g->root->kind == GROUP_CGROUP && cgroup_group_kill(g) == 0) {
@@ -339,6 +352,15 @@ int group_signal(Group *g, int sig, pid_t but) {
         return reached;
 }
 
+int group_signal(Group *g, int sig, pid_t but) {
+        int r;
+
+        headroom_begin();
+        r = signal_members(g, sig, but);
+        headroom_end();
+        return r;
+}
+
 int group_set(Group *g, const char *file, const char *value) {
         return g->dir_fd < 0 ? -EOPNOTSUPP : cgroup_write(g->dir_fd, file, value);
 }
@@ -349,7 +371,7 @@ int group_get(Group *g, const char *file, char *buf, size_t cap) {
         return r < 0 ? r : 0;
 }
 
-int process_signal(pid_t pid, uint64_t start, int sig) {
+static int signal_one(pid_t pid, uint64_t start, int sig) {
         auto_close int fd = -1;
         ProcStat s;
         int r;
@@ -370,6 +392,15 @@ int process_signal(pid_t pid, uint64_t start, int sig) {
         if (fd < 0)
                 return kill(pid, sig) < 0 ? -errno : 0;
         return syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+int process_signal(pid_t pid, uint64_t start, int sig) {
+        int r;
+
+        headroom_begin();
+        r = signal_one(pid, start, sig);
+        headroom_end();
+        return r;
 }
 
 int process_signal_all(int sig) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/pid1.h"
+#include "supervisor/headroom.h"
 #include "common/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -84,9 +85,9 @@ int pid1_descriptors(uint64_t *have, uint64_t *unit_soft) {
         if (getrlimit(RLIMIT_NOFILE, &l) < 0)
                 return -errno;
         *unit_soft = *have = l.rlim_cur;
-        if (l.rlim_cur >= l.rlim_max)
+        if (l.rlim_max < HEADROOM_FDS)
                 return 0;
-        l.rlim_cur = l.rlim_max;
+        l.rlim_cur = l.rlim_max == RLIM_INFINITY ? l.rlim_max : l.rlim_max - HEADROOM_FDS;
         if (setrlimit(RLIMIT_NOFILE, &l) < 0)
                 return -errno;
         *have = l.rlim_cur;

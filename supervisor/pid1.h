@@ -15,7 +15,7 @@ int pid1_proc(void);
 /* 0: the loopback interface is up. 1: brought up by this call. -EPERM and the like: down and stays so;
  * -ENODEV: none. */
 int pid1_loopback(void);
-/* Raises the soft limit of descriptors to the hard one. *have is what we may open; units keep the old limit,
+/* Raises the soft limit of descriptors to HEADROOM_FDS below the hard one. *have is what we may open; units keep the old limit,
  * returned in *unit_soft (programs that use select(2) break above 1024): put it into their plan unless
  * LimitNOFILE says otherwise. */
 int pid1_descriptors(uint64_t *have, uint64_t *unit_soft);
