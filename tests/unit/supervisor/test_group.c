@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/group.h"
+#include "supervisor/headroom.h"
 #include "supervisor/launch.h"
 #include "supervisor/pid1.h"
 #include "supervisor/reap.h"
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -358,7 +360,20 @@ START_TEST(pid1_helpers) {
         ck_assert_int_eq(pid1_fill_stdio(), 0);
         ck_assert_int_eq(pid1_proc(), 0);
         ck_assert_int_eq(pid1_descriptors(&have, &soft), 0);
-        ck_assert_uint_ge(have, soft);
+        struct rlimit l;
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+        ck_assert_uint_eq(have, l.rlim_cur);
+        ck_assert_uint_eq(l.rlim_max - l.rlim_cur, HEADROOM_FDS);
+        /* what is kept back opens between begin and end, and only there */
+        ck_assert_int_eq(fcntl(1, F_DUPFD, (int)l.rlim_cur), -1);
+        headroom_begin();
+        headroom_begin();
+        headroom_end();
+        int kept = fcntl(1, F_DUPFD, (int)l.rlim_cur);
+        ck_assert_int_ge(kept, (int)l.rlim_cur);
+        headroom_end();
+        close(kept);
+        ck_assert_int_eq(fcntl(1, F_DUPFD, (int)l.rlim_cur), -1);
         ck_assert_uint_gt(pid1_descriptors_needed(100, 10), pid1_descriptors_needed(10, 10));
         close(0);
         close(2);
