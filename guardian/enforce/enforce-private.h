@@ -79,6 +79,8 @@ struct Enforce {
         void *user;
         char gate_unit[129], ledger_unit[129], proposer_unit[129];
         Proposal *open[ENFORCE_OPEN_MAX + ENFORCE_UNGATED_MAX]; /* NULL: free; owned */
+        uint8_t over[256][16]; /* request ids that ended lately: a verdict on one of them is late, on any other forged */
+        unsigned n_over;       /* ever written */
         Approvals approvals;
         RecordQueue records;
         List votes;   /* VoteInFlight */
@@ -153,6 +155,7 @@ int spool_put(Enforce *e, const EnforceSpool *r, bool store);
 Proposal *proposal_new(Enforce *e, bool ungated);
 void proposal_free(Enforce *e, Proposal *p);
 Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]);
+bool proposal_was(const Enforce *e, const uint8_t request_id[16]); /* ended lately */
 PartState gate_state(const Enforce *e, EnforceNow now);
 PartState ledger_state(const Enforce *e, EnforceNow now);
 void notice(Enforce *e, EnforceNow now);

@@ -127,8 +127,16 @@ void proposal_free(Enforce *e, Proposal *p) {
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++)
                 if (e->open[i] == p)
                         e->open[i] = NULL;
+        memcpy(e->over[e->n_over++ % ELEMENTSOF(e->over)], p->r.request_id, 16);
         free(p->claims);
         free(p);
+}
+
+bool proposal_was(const Enforce *e, const uint8_t request_id[16]) {
+        for (unsigned i = 0; i < ELEMENTSOF(e->over) && i < e->n_over; i++)
+                if (memcmp(e->over[i], request_id, 16) == 0)
+                        return true;
+        return false;
 }
 
 Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]) {

@@ -523,7 +523,11 @@ void flow_verdict(Enforce *e, const Msg *m, EnforceNow now) {
         if (!p) {
                 /* The answer to what people denied, or to a lapse that we told the gate, is no surprise. */
                 bool expected = told && v == VERDICT_DENY && told->state != APPROVAL_PENDING;
-                e->counters.late_verdicts += !expected;
+                const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID);
+                if (!told && !proposal_find(e, id) && !proposal_was(e, id))
+                        e->counters.forged_verdicts++; /* nobody ever asked that */
+                else
+                        e->counters.late_verdicts += !expected;
                 return;
         }
         if (memcmp(p->digest, msg_bytes(m, TAG_DIGEST), sizeof(p->digest)) != 0 && !FAULTY(FAULT_NO_DIGEST)) {

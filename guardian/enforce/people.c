@@ -191,8 +191,10 @@ static void register_again(Enforce *e, const Msg *m, EnforceNow now) {
         Approval *a = NULL;
         EnforceTarget t;
         uint64_t asked_ns = msg_u64(m, TAG_TIME_NS, 0);
-        if (!p)
-                return; /* no room: it lapses at the gate */
+        if (!p) { /* no room: it lapses at the gate, which may still answer */
+                memcpy(e->over[e->n_over++ % ELEMENTSOF(e->over)], msg_bytes(m, TAG_REQUEST_ID), 16);
+                return;
+        }
         if (!restore_request(e, p, m)) {
                 e->counters.forged_verdicts++;
                 proposal_free(e, p);
