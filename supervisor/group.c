@@ -329,14 +329,15 @@ static int group_signal_once(Group *g, int sig, pid_t but) {
 static int signal_members(Group *g, int sig, pid_t but) {
         int reached, again = 0;
 
-        if (sig == SIGKILL && but == 0 && g->root->kind == GROUP_CGROUP && cgroup_group_kill(g) == 0) {
+        if (sig == SIGKILL && but == 0 && g->root->kind == GROUP_CGROUP) {
                 GroupMember *m;
-                size_t n;
+                size_t n = 0;
 
-                if (group_members(g, &m, &n) < 0)
-                        return 0;
-                free(m);
-                return (int)n;
+                /* counted before: afterwards they may be gone already */
+                if (group_members(g, &m, &n) == 0)
+                        free(m);
+                if (cgroup_group_kill(g) == 0)
+                        return (int)n;
         }
         reached = group_signal_once(g, sig, but);
         /* A fork during the scan may have been missed; for a kill, look again until a look finds nobody new.
