@@ -159,7 +159,8 @@ static void act_unit(ManagedUnit *u, const ActionRequest *r) {
         u->act = (PendingAct){.open = true, .instance = u->machine.instance};
         memcpy(u->act.request_id, r->request_id, 16);
         str_copy(u->act.action, sizeof(u->act.action), str_of(r->action));
-        unit_feed(u, ev, 0);
+        /* the incarnation that was judged, or, of a unit that is down, whatever comes: a start */
+        unit_feed(u, ev, u->pid > 0 ? u->machine.instance : 0);
         if (quarantine)
                 unit_feed(u, (UnitEvent){.type = EV_PIN_DOWN}, 0);
 }
@@ -184,6 +185,11 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
                 return;
         }
         act_unit(u, r);
+}
+
+void govern_unit_passed(ManagedUnit *u, UnitEventType type, uint64_t instance) {
+        if (u->act.open && u->act.instance == instance && (type == EV_RESTART || type == EV_STOP || type == EV_RELOAD))
+                act_result(u, OUTCOME_FAILED, "the incarnation is gone");
 }
 
 void govern_unit_refused(ManagedUnit *u, const char *why) {

@@ -71,14 +71,20 @@ static const char *unit_of(void *user, pid_t pid, pid_t session, bool *login) {
         return NULL;
 }
 
-static void open_control(Manager *m) {
+/* -EADDRINUSE: another Guardian has the directory, and would be robbed of it; anything else is a warning. */
+static int open_control(Manager *m) {
         PeerLookup look = {.unit_of = unit_of, .role_of = role_of, .user = m};
         int r = control_open(&m->loop, m->opt->runtime_dir, &look, &manager_control_ops, m, &m->control);
+        if (r == -EADDRINUSE) {
+                log_error("pre-flight failed", LOG_STR("check", "runtime"), LOG_STR("dir", m->opt->runtime_dir),
+                        LOG_STR("reason", "another Guardian uses this runtime directory"), LOG_STR("hint", "--runtime DIR"));
+                return r;
+        }
         if (r < 0)
-                log_warning("no control socket", LOG_STR("dir", m->opt->runtime_dir), LOG_ERRNO(r),
-                        LOG_STR("hint", r == -EADDRINUSE ? "another Guardian uses this runtime directory" : "--runtime DIR"));
+                log_warning("no control socket", LOG_STR("dir", m->opt->runtime_dir), LOG_ERRNO(r), LOG_STR("hint", "--runtime DIR"));
         else
                 log_info("control socket ready", LOG_STR("dir", m->opt->runtime_dir));
+        return 0;
 }
 
 /* A check that could not be made says nothing about the data. */
@@ -120,9 +126,10 @@ static int boot_set(Options *o) {
                         status = EXIT_INTERNAL;
                 } else {
                         m->roles = have_roles ? &roles : NULL;
-                        if (have_runtime)
-                                open_control(m);
-                        status = manager_run(m);
+                        if (have_runtime && open_control(m) < 0)
+                                status = EXIT_PREFLIGHT;
+                        else
+                                status = manager_run(m);
                         manager_free(m);
                 }
         }

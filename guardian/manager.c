@@ -57,8 +57,10 @@ void unit_feed(ManagedUnit *u, UnitEvent ev, uint64_t instance) {
 
 static void step_one(Manager *m, const UnitQueueItem *item) {
         ManagedUnit *u = &m->units[item->unit];
-        if (item->instance && item->instance != u->machine.instance)
+        if (item->instance && item->instance != u->machine.instance) {
+                govern_unit_passed(u, item->event.type, item->instance);
                 return;
+        }
         UnitCommands out = {0};
         int r = unit_step(&u->machine, &item->event, clock_boot_us(), &out);
         if (r == UNIT_STEP_INVALID)
@@ -344,6 +346,7 @@ static int init_units(Manager *m) {
                 u->index = i;
                 u->config = m->set->units[i];
                 u->mesh_listen = -1;
+                u->exe.fd = -1;
                 u->since_ns = clock_wall_ns();
                 unit_machine_init(&u->machine, u->config, m->seed + i);
         }
@@ -475,6 +478,8 @@ void manager_free(Manager *m) {
                 if (u->group_ready)
                         group_done(&u->group);
                 links_mesh_socket_close(u);
+                if (u->exe.fd >= 0)
+                        launch_exe_close(&u->exe);
                 unit_issues_clear(u);
                 free(u->plan);
                 free(u->evidence);

@@ -28,6 +28,7 @@
 #include "guardian/unit-state.h"
 #include "supervisor/evidence.h"
 #include "supervisor/group.h"
+#include "supervisor/launch.h"
 #include "supervisor/manifest.h"
 #include "supervisor/notify.h"
 #include "supervisor/output.h"
@@ -82,6 +83,7 @@ struct ManagedUnit {
         uint64_t since_ns;   /* wall, of the visible state */
         uint64_t rss_ready;  /* bytes, when it became ready */
         PendingAct act;
+        LaunchExe exe;       /* of a chunk pinned by the manifest: opened and hashed once, every instance runs it; fd -1 */
         int mesh_listen;     /* listening socket of a kernel with Links=mesh, -1 */
 };
 
@@ -232,6 +234,8 @@ int govern_init(Manager *m);
 void govern_done(Manager *m);
 void govern_turn(Manager *m);          /* after every event into enforce: its deadline */
 void govern_unit_settled(ManagedUnit *u); /* its act may have come out */
+/* An event for an instance that is no more was dropped: if it was an act's, that comes out. */
+void govern_unit_passed(ManagedUnit *u, UnitEventType type, uint64_t instance);
 void govern_unit_refused(ManagedUnit *u, const char *why); /* the machine took no such event now */
 void govern_unit_reloaded(ManagedUnit *u, bool well);
 Waiter *govern_waiter(Manager *m, uint64_t client, uint64_t req); /* NULL: no memory */

@@ -316,6 +316,11 @@ static int find_program(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
  * of ours. */
 static int pin_program(ManagedUnit *u, Spawn *s, LaunchExe *exe) {
         Manager *m = u->m;
+        if (u->exe.fd >= 0) { /* a file swapped meanwhile changes nothing; a new program needs a new Guardian */
+                *exe = u->exe;
+                s->plan.exe_fd = exe->fd;
+                return 0;
+        }
         const char *slash = strrchr(s->path, '/');
         const char *name = slash ? slash + 1 : s->path;
         int r = launch_exe_open(s->path, exe);
@@ -327,6 +332,7 @@ static int pin_program(ManagedUnit *u, Spawn *s, LaunchExe *exe) {
                 return 0;
         r = m->have_manifest ? manifest_check(&m->manifest, name, exe->fd) : 2;
         if (r == 0) {
+                u->exe = *exe;
                 s->plan.exe_fd = exe->fd;
                 return 0;
         }
@@ -397,7 +403,7 @@ int unit_spawn_main(ManagedUnit *u, unsigned index) {
                 r = chunk_peer_new(u, TAKE_FD(ours));
         if (r < 0 && u->pid > 0) /* nobody will ever talk to it */
                 process_signal(u->pid, 0, SIGKILL);
-        if (exe.fd >= 0)
+        if (exe.fd >= 0 && exe.fd != u->exe.fd)
                 launch_exe_close(&exe);
         spawn_done(&s);
         for (unsigned i = 0; r < 0 && i < u->n_issues; i++)

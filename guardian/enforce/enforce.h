@@ -6,8 +6,8 @@
  * the call. The simulator and guardian/ both drive it.
  *
  * Rules for the shell:
- *  - No op may call back into enforce_*, but `act`, which may call enforce_act_result() for its own request
- * before it returns. What an op sets off (a link found dead while sending) is reported from a later turn.
+ *  - No op may call back into enforce_*, but `act`, which may call enforce_act_result() before it returns: for
+ * its own request, and for an earlier act on the same unit that it overtakes. What an op sets off (a link found dead while sending) is reported from a later turn.
  *  - After every event call: look at enforce_deadline() and arm one timer for it; when it fires,
  * enforce_tick().
  *  - Every message of the ledger's and the governance gate's control pipe goes through enforce_ledger_msg()
