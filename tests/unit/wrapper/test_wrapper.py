@@ -118,7 +118,8 @@ def signals_are_rewritten_or_dropped():
 
 @test
 def group_gets_the_signal_with_g_only():
-    script = "sh -c 'trap \"echo child; exit 0\" USR1; echo ready; while :; do sleep 0.05; done' & trap 'wait; echo main; exit 0' USR1; wait; wait"
+    # the command's own trap stands before its child says that all is ready
+    script = "trap 'wait; echo main; exit 0' USR1; sh -c 'trap \"echo child; exit 0\" USR1; echo ready; while :; do sleep 0.05; done' & wait; wait"
     p = start("-g", "--", "sh", "-c", script)
     expect(p.stdout.readline(), "ready\n")
     os.kill(p.pid, signal.SIGUSR1)
@@ -128,7 +129,7 @@ def group_gets_the_signal_with_g_only():
 
 @test
 def without_g_only_the_command_gets_it():
-    script = "sh -c 'trap \"echo child\" USR1; trap \"exit 0\" TERM; echo ready; while :; do sleep 0.05; done' & trap 'echo main; exit 3' USR1; wait"
+    script = "trap 'echo main; exit 3' USR1; sh -c 'trap \"echo child\" USR1; trap \"exit 0\" TERM; echo ready; while :; do sleep 0.05; done' & wait"
     p = start("--", "sh", "-c", script)
     expect(p.stdout.readline(), "ready\n")
     os.kill(p.pid, signal.SIGUSR1)
