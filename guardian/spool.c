@@ -23,11 +23,11 @@ struct Spool {
         void *user;
         List records;
         size_t bytes, pending, dropped;
+        size_t good; /* length of the durable lines in the file: what follows is cut off before the next write */
         /* one job at a time; what comes meanwhile waits for the next one */
         uv_work_t work;
         bool busy, again;
         Buf writing;
-        bool truncate;
         int error;
 };
 
@@ -119,7 +119,8 @@ static int load(Spool *s) {
         if (n < 0)
                 return -errno;
         text[n] = 0;
-        s->bytes = (size_t)n;
+        const char *last = strrchr(text, '\n');
+        s->bytes = s->good = last ? (size_t)(last + 1 - text) : 0; /* else the next line would join a torn one */
         char *save = NULL;
         for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
                 SpoolRecord r, *copy;
@@ -130,6 +131,7 @@ static int load(Spool *s) {
                 copy = record_new(&r);
                 if (!copy)
                         return -ENOMEM;
+                copy->stored = (size_t)(line - text) < s->good; /* whole but for its newline: written again */
                 list_append(&s->records, &copy->node);
                 s->pending++;
         }
@@ -139,14 +141,13 @@ static int load(Spool *s) {
 static void on_work(uv_work_t *w) {
         Spool *s = w->data;
         s->error = 0;
-        auto_close int fd =
-                open(s->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (s->truncate ? O_TRUNC : 0), 0600);
-        if (fd < 0) {
+        auto_close int fd = open(s->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd < 0 || ftruncate(fd, (off_t)s->good) < 0) {
                 s->error = -errno;
                 return;
         }
         for (size_t at = 0; at < s->writing.len;) {
-                ssize_t n = write(fd, s->writing.data + at, s->writing.len - at);
+                ssize_t n = pwrite(fd, s->writing.data + at, s->writing.len - at, (off_t)(s->good + at));
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0) {
@@ -167,35 +168,36 @@ static void on_done(uv_work_t *w, int status) {
         int error = status < 0 ? status : s->error;
         bool more = s->again;
         s->again = false;
-        s->error = error;
-        if (error < 0) /* nobody knows how much arrived: all of it again, the ids tell the import */
-                LIST_FOREACH(n, &s->records)
-                        container_of(n, SpoolRecord, node)->stored = false;
+        if (error == 0)
+                s->good += s->writing.len;
+        LIST_FOREACH(n, &s->records) {
+                SpoolRecord *r = container_of(n, SpoolRecord, node);
+                r->stored = r->stored || (r->flying && error == 0);
+                r->flying = false;
+        }
         if (more)
                 start_work(s);
         else if (s->fn)
                 s->fn(s->user, error);
 }
 
-/* Rewrites nothing: appends what is not stored yet, or empties the file when nothing is left to import. */
+/* Appends what is not stored yet, or empties the file when nothing is left to import. What could not be stored goes with
+ * the next record. */
 static void start_work(Spool *s) {
         if (s->busy) {
                 s->again = true;
                 return;
         }
         s->writing.len = 0;
-        s->truncate = s->pending == 0;
-        if (s->truncate)
-                s->bytes = 0;
-        else if (s->error < 0)
-                (void)buf_append(&s->writing, "\n", 1); /* ends a line that broke off */
+        if (s->pending == 0)
+                s->bytes = s->good = 0;
         LIST_FOREACH(n, &s->records) {
                 SpoolRecord *r = container_of(n, SpoolRecord, node);
                 if (r->stored)
                         continue;
                 if (format_line(r, &s->writing) < 0)
                         break;
-                r->stored = true;
+                r->flying = true;
         }
         s->work.data = s;
         s->busy = uv_queue_work(s->loop, &s->work, on_work, on_done) == 0;
@@ -221,13 +223,13 @@ int spool_open(uv_loop_t *loop, const char *dir, SpoolFn fn, void *user, Spool *
 }
 
 int spool_add(Spool *s, const SpoolRecord *r) {
-        size_t size = 256 + strlen(r->body ? r->body : "{}") + strlen(r->actor) + strlen(r->resource);
+        size_t size = 320 + strlen(r->body ? r->body : "{}") + strlen(r->actor) + strlen(r->resource);
         if (s->bytes + size > SPOOL_MAX_BYTES)
                 return -ENOSPC;
         SpoolRecord *copy = record_new(r);
         if (!copy)
                 return -ENOMEM;
-        copy->stored = false;
+        copy->stored = copy->flying = false;
         list_append(&s->records, &copy->node);
         s->pending++;
         s->bytes += size;

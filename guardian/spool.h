@@ -3,7 +3,8 @@
 /*
  * Acts that ran without gate or ledger, kept in the state directory until they can stand in the ledger as `recovery`
  * records (consent.md section 4). One file of at most 1 MiB, a checksummed line a record; written and synced on a worker
- * thread, so that the loop never waits for a disk. A torn last line (power cut) is dropped at load with a count.
+ * thread, so that the loop never waits for a disk. A torn line (power cut) is dropped at load with a
+ * count, and never swallows the next one.
  */
 #include "common/list.h"
 #include "common/str.h"
@@ -19,7 +20,7 @@ typedef struct SpoolRecord {
         uint64_t time_ns;     /* wall, when it happened */
         char actor[160], action[64], resource[160], result[64], correlation_id[80];
         char *body;           /* canonical JSON, owned */
-        bool stored;          /* durable in the file */
+        bool stored, flying;  /* durable in the file; being written */
 } SpoolRecord;
 
 typedef struct Spool Spool;
