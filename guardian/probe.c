@@ -283,17 +283,16 @@ static void on_poll(uv_poll_t *h, int status, int events) {
         (void)events;
         if (p->stopped || !p->in_try)
                 return;
-        if (status < 0) {
-                fail_errno(p, "poll", -status);
+        int err = 0;
+        socklen_t n = sizeof(err);
+        /* libuv says EBADF for whatever is wrong with the socket; the socket knows better */
+        getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &n);
+        if (err || status < 0) {
+                fail_errno(p, p->sent ? "read" : "connect", err ? err : -status);
                 return;
         }
         if (!p->sent) {
-                int err = 0;
-                socklen_t n = sizeof(err);
-                getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &n);
-                if (err)
-                        fail_errno(p, "connect", err);
-                else if (p->cfg->type == PROBE_HTTP)
+                if (p->cfg->type == PROBE_HTTP)
                         http_send(p);
                 else
                         end_try(p, true, "connected");

@@ -38,8 +38,13 @@ static void teardown(void) {
 }
 
 static SpoolRecord record(uint8_t id, char *body) {
-        SpoolRecord r = {.time_ns = 1700000000000000000u + id, .actor = "uid:0", .action = "restart", .resource = "web",
-                .result = "ungated", .correlation_id = "cor_1", .body = body};
+        SpoolRecord r = {.time_ns = 1700000000000000000u + id,
+                .actor = "uid:0",
+                .action = "restart",
+                .resource = "web",
+                .result = "ungated",
+                .correlation_id = "cor_1",
+                .body = body};
         memset(r.id, id, sizeof(r.id));
         return r;
 }
@@ -90,8 +95,8 @@ START_TEST(what_was_stored_comes_back) {
 }
 END_TEST
 
-/* A power cut may leave any beginning of the last line. It is dropped and counted, what was before it stands, and what is
- * added afterwards does not join it. */
+/* A power cut may leave any beginning of the last line. It is dropped and counted, what was before it stands,
+ * and what is added afterwards does not join it. */
 START_TEST(a_torn_line_swallows_nothing) {
         static char text[4096];
         stored(1);
@@ -245,8 +250,9 @@ START_TEST(what_is_no_spool_is_refused) {
 END_TEST
 
 int main(void) {
-        const TTest *const tests[] = {what_was_stored_comes_back, a_torn_line_swallows_nothing, a_changed_byte_is_noticed,
-                imported_by_id_and_emptied, a_full_one_refuses_and_says_so, an_error_is_told_and_tried_again,
-                many_at_once_are_one_or_two_writes, what_is_no_spool_is_refused};
+        const TTest *const tests[] = {what_was_stored_comes_back, a_torn_line_swallows_nothing,
+                a_changed_byte_is_noticed, imported_by_id_and_emptied, a_full_one_refuses_and_says_so,
+                an_error_is_told_and_tried_again, many_at_once_are_one_or_two_writes,
+                what_is_no_spool_is_refused};
         return run_suite("spool", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }

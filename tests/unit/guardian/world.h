@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,11 +53,16 @@ static inline void world_end(void) {
         ck_assert_uint_eq(count_fds(), fds_before);
 }
 
-/* Until it holds; check's own time limit ends a wait for what never comes. */
+/* Until it holds; check's own time limit ends a wait for what never comes. Not UV_RUN_ONCE: that goes to
+ * sleep after a timer made it true. */
 #define WAIT_FOR(what)                                                                                       \
-        do                                                                                                   \
-                uv_run(&loop, (what) ? UV_RUN_NOWAIT : UV_RUN_ONCE);                                         \
-        while (!(what))
+        for (;;) {                                                                                           \
+                uv_run(&loop, UV_RUN_NOWAIT);                                                                \
+                if (what)                                                                                    \
+                        break;                                                                               \
+                struct pollfd wait_ = {.fd = uv_backend_fd(&loop), .events = POLLIN};                        \
+                poll(&wait_, 1, uv_backend_timeout(&loop));                                                  \
+        }
 
 static inline void path_in(char *out, size_t cap, const char *name) {
         ck_assert_int_lt(snprintf(out, cap, "%s/%s", dir, name), (int)cap);
@@ -79,7 +85,8 @@ static inline void write_file(const char *path, const char *text, size_t n, mode
         close(fd);
 }
 
-static inline int run_suite(const char *name, SFun setup, SFun teardown, const TTest *const *tests, size_t n) {
+static inline int run_suite(
+        const char *name, SFun setup, SFun teardown, const TTest *const *tests, size_t n) {
         Suite *s = suite_create(name);
         TCase *t = tcase_create(name);
         tcase_add_checked_fixture(t, setup, teardown);
