@@ -283,6 +283,10 @@ static void on_poll(uv_poll_t *h, int status, int events) {
         (void)events;
         if (p->stopped || !p->in_try)
                 return;
+        if (p->http_known) {
+                http_rest(p);
+                return;
+        }
         int err = 0;
         socklen_t n = sizeof(err);
         /* libuv says EBADF for whatever is wrong with the socket; the socket knows better */
@@ -298,10 +302,7 @@ static void on_poll(uv_poll_t *h, int status, int events) {
                         end_try(p, true, "connected");
                 return;
         }
-        if (p->http_known)
-                http_rest(p);
-        else
-                http_read(p);
+        http_read(p);
 }
 
 static void on_timer(uv_timer_t *t) {

@@ -54,8 +54,15 @@ static void op_changed(Probe *p, bool ok, const char *text, void *user) {
 
 static const ProbeOps ops = {.exec = op_exec, .kill = op_kill, .changed = op_changed};
 
+static void forget(void) {
+        free(cfg.text);
+        free(cfg.path);
+        cfg = (ProbeConfig){0};
+}
+
 static void parse(const char *text) {
         const char *why = "";
+        forget();
         cfg = (ProbeConfig){
                 .interval_us = 2000, .timeout_us = 5000000, .failure_threshold = 1, .success_threshold = 1};
         ck_assert_msg(probe_parse(text, &cfg, &why) == 0, "%s: %s", text, why);
@@ -159,8 +166,7 @@ static void teardown(void) {
         no_server();
         for (unsigned i = 0; i < n_served; i++)
                 close(served[i]);
-        free(cfg.text);
-        cfg.text = NULL;
+        forget();
         world_end();
 }
 
@@ -398,21 +404,25 @@ START_TEST(parse_refusals) {
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 why = NULL;
                 ck_assert_msg(probe_parse(bad[i], &cfg, &why) == -EINVAL && why, "'%s'", bad[i]);
+                forget();
         }
         memset(text, 'x', sizeof(text) - 1);
         text[sizeof(text) - 1] = 0;
         memcpy(text, "unix:/", 6);
         ck_assert_int_eq(probe_parse(text, &cfg, &why), -EINVAL);
+        forget();
         memcpy(text, "http://127.0.0.1:80/", 20);
         ck_assert_int_eq(probe_parse(text, &cfg, &why), -EINVAL);
+        forget();
         memcpy(text, "tcp:", 4);
         text[300] = ':';
         ck_assert_int_eq(probe_parse(text, &cfg, &why), -EINVAL);
-        cfg = (ProbeConfig){0};
+        forget();
         ck_assert_int_eq(probe_parse("http://localhost:8000", &cfg, &why), 0);
-        ck_assert_str_eq(cfg.host, "127.0.0.1");
+        ck_assert_str_eq(cfg.text, "127.0.0.1");
         ck_assert_uint_eq(cfg.port, 8000);
         ck_assert_str_eq(cfg.path, "/");
+        forget();
         ck_assert_int_eq(probe_parse("exec:  /bin/true x", &cfg, &why), 0);
         ck_assert_str_eq(cfg.text, "/bin/true x");
 }
