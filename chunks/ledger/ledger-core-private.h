@@ -57,6 +57,7 @@ typedef struct Entry {
         Record r;
         uint8_t leaf[32];
         size_t size;
+        uint64_t stamp; /* order of arrival */
         char data[];
 } Entry;
 
@@ -88,6 +89,7 @@ struct LedgerCore {
         List queue;  /* Entry, in order of arrival */
         List flight; /* Entry, in the job that is out */
         size_t queue_bytes;
+        uint64_t stamps; /* appends ever queued */
 
         Tip tip;  /* durable */
         Tip next; /* when the job that is out has succeeded */

@@ -379,6 +379,7 @@ const char *ledger_core_append(
         }
         e->waiter = waiter;
         memcpy(e->r.boot_id, core->config.boot_id, 16);
+        e->stamp = ++core->stamps;
         list_append(&core->queue, &e->node);
         core->queue_bytes += e->size;
         return NULL;
@@ -393,12 +394,29 @@ int core_queue_own(LedgerCore *core, RecordKind kind, Str body, LedgerNow now) {
         if (!e)
                 return -ENOMEM;
         e->own = true;
+        e->stamp = ++core->stamps;
         list_append(&core->queue, &e->node);
         core->queue_bytes += e->size;
         return 0;
 }
 
 /* ---- small views */
+
+uint64_t ledger_core_stamp(const LedgerCore *core) {
+        return core->stamps;
+}
+
+bool ledger_core_settled(const LedgerCore *core, const char *writer, uint64_t stamp) {
+        const List *lists[] = {&core->flight, &core->queue};
+        int id = writer_id(str_of(writer));
+        for (size_t i = 0; id >= 0 && i < ELEMENTSOF(lists); i++)
+                LIST_FOREACH (it, lists[i]) {
+                        const Entry *e = container_of(it, Entry, node);
+                        if ((int)e->writer == id && e->stamp <= stamp)
+                                return false;
+                }
+        return true;
+}
 
 LedgerState ledger_core_state(const LedgerCore *core) {
         return core->state;

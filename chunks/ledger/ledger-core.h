@@ -162,6 +162,13 @@ void ledger_core_checkpoint(LedgerCore *core);
 void ledger_core_stop(LedgerCore *core);
 LedgerState ledger_core_state(const LedgerCore *core);
 void ledger_core_head(const LedgerCore *core, LedgerHead *ret);
+/*
+ * Whether every append of a writer that was taken when ledger_core_stamp() gave `stamp` is durable or
+ * refused. A writer's question waits for that: a new instance that folds the log must see what its
+ * predecessor had sent (consent.md section 2).
+ */
+uint64_t ledger_core_stamp(const LedgerCore *core);
+bool ledger_core_settled(const LedgerCore *core, const char *writer, uint64_t stamp);
 /* Reads the last record and the last checkpoint back from disk: is it what is in memory, does the signature
  * hold? 0, or -EUCLEAN, -errno with `why`. Blocking, one read. */
 int ledger_core_self_test(const LedgerCore *core, const LogSource *src, char *why, size_t cap);

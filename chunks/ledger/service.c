@@ -24,6 +24,7 @@ typedef struct Peer {
 typedef struct Asked {
         List node;
         uint64_t peer, req;
+        uint64_t stamp; /* appends taken before it */
         LogPage page;
 } Asked;
 
@@ -262,7 +263,6 @@ static void read_filter(const Msg *m, LogFilter *f) {
 static void on_query(LedgerService *s, Peer *p, const Msg *m) {
         uint64_t req = msg_u64(m, TAG_REQ, 0);
         Asked *a = p->queries < QUERIES_PER_PEER ? calloc(1, sizeof(*a)) : NULL;
-        LedgerHead head;
         if (!a) {
                 send_result(s, p->p.id, req, 1, "busy", "too many queries are under way on this link",
                         (Str){NULL, 0});
@@ -273,8 +273,7 @@ static void on_query(LedgerService *s, Peer *p, const Msg *m) {
         read_filter(m, &a->page.filter);
         a->page.from = msg_u64(m, TAG_FROM, 0);
         a->page.limit = msg_u64(m, TAG_LIMIT, 0);
-        ledger_core_head(s->core, &head);
-        a->page.end = head.size;
+        a->stamp = ledger_core_stamp(s->core);
         if ((a->page.only = msg_bool(m, TAG_OPEN, false))) {
                 const LedgerIntent *it;
                 for (size_t i = 0; i < QUERY_OPEN_MAX && ledger_core_open_intent(s->core, i, &it); i++)
@@ -291,10 +290,23 @@ static void on_query(LedgerService *s, Peer *p, const Msg *m) {
 }
 
 LogPage *ledger_service_page(LedgerService *s) {
-        if (s->out || list_empty(&s->asked))
+        LedgerHead head;
+        if (s->out)
                 return NULL;
-        s->out = container_of(s->asked.next, Asked, node);
+        LIST_FOREACH (it, &s->asked) {
+                Asked *a = container_of(it, Asked, node);
+                const Peer *p = find_peer(s, a->peer);
+                const char *writer = !p || p->p.person ? "" : p->p.guardian ? "guardian" : p->p.unit;
+                if (!ledger_core_settled(s->core, writer, a->stamp))
+                        continue;
+                s->out = a;
+                break;
+        }
+        if (!s->out)
+                return NULL;
         list_remove(&s->out->node);
+        ledger_core_head(s->core, &head);
+        s->out->page.end = head.size;
         return &s->out->page;
 }
 
