@@ -46,10 +46,22 @@ static inline void world_begin(void) {
         ck_assert_int_eq(uv_loop_init(&loop), 0);
 }
 
+static inline void say_fds(void) {
+        for (int fd = 3; fd < 1024; fd++) {
+                char path[40], name[128];
+                snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+                ssize_t n = readlink(path, name, sizeof(name));
+                if (n > 0)
+                        fprintf(stderr, "open at the end: %d %.*s\n", fd, (int)n, name);
+        }
+}
+
 static inline void world_end(void) {
         uv_run(&loop, UV_RUN_DEFAULT);
         ck_assert_int_eq(uv_loop_close(&loop), 0); /* no handle is left */
         nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        if (count_fds() != fds_before)
+                say_fds();
         ck_assert_uint_eq(count_fds(), fds_before);
 }
 
