@@ -43,6 +43,14 @@ char *note_key_text(const NoteKey *k, char *out, size_t cap) {
         return out;
 }
 
+/* What the format allows: a name ends at the first blank of a signature line, at the first '+' of a key. */
+static bool name_valid(Str s) {
+        for (size_t i = 0; i < s.n; i++)
+                if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '+' || s.p[i] == 0x7f)
+                        return false;
+        return s.n > 0;
+}
+
 int note_key_parse(Str s, NoteKey *ret) {
         while (s.n > 0 && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r' || s.p[s.n - 1] == ' '))
                 s.n--;
@@ -53,7 +61,7 @@ int note_key_parse(Str s, NoteKey *ret) {
         }
         Str name, rest, hex, b64;
         size_t n = 0;
-        if (!str_split(s, '+', &name, &rest) || !str_split(rest, '+', &hex, &b64) || name.n == 0 ||
+        if (!str_split(s, '+', &name, &rest) || !str_split(rest, '+', &hex, &b64) || !name_valid(name) ||
                 name.n > NOTE_ORIGIN_MAX || hex.n != 8 || hex_decode(hex.p, 8, id) < 0)
                 return -EINVAL;
         if (sodium_base642bin(pub, sizeof(pub), b64.p, b64.n, NULL, &n, NULL, BASE64) < 0 ||
@@ -74,6 +82,9 @@ bool note_key_eq(const NoteKey *a, const NoteKey *b) {
 int note_sign(const NoteKey *const *keys, size_t n, const char *origin, uint64_t size, const uint8_t root[32],
         char *out, size_t cap) {
         char b64[128];
+        for (size_t i = 0; i < n; i++)
+                if (!name_valid(str_of(keys[i]->name)))
+                        return -EINVAL; /* nobody could read the signature back */
         sodium_bin2base64(b64, sizeof(b64), root, 32, BASE64);
         int text = snprintf(out, cap, "%s\n%llu\n%s\n", origin, (unsigned long long)size, b64);
         if (text < 0 || (size_t)text + 1 >= cap)

@@ -29,7 +29,8 @@ int note_key_parse(Str s, NoteKey *ret);
 /* Names the same public key (names are compared when both have one). */
 bool note_key_eq(const NoteKey *a, const NoteKey *b);
 
-/* Signs; n keys give n signature lines. 0, -EMSGSIZE. */
+/* Signs; n keys give n signature lines. 0, -EMSGSIZE; -EINVAL: a key's name is empty or has a blank or '+'.
+ */
 int note_sign(const NoteKey *const *keys, size_t n, const char *origin, uint64_t size, const uint8_t root[32],
         char *out, size_t cap);
 
