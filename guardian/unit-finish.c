@@ -34,8 +34,9 @@ static void check_probe(const UnitConfig *u, ProbeKind kind, Problems *p) {
         char text[160];
         const char *name = probe_kind_to_string(kind);
         if (c->type == PROBE_NONE) {
-                if (c->interval_us == 10000000 && c->timeout_us == 1000000 && c->failure_threshold == 3 &&
-                        c->success_threshold == 1)
+                bool startup = kind == PROBE_STARTUP;
+                if (c->interval_us == (startup ? 1000000 : 10000000) && c->timeout_us == 1000000 &&
+                        c->failure_threshold == (startup ? 30 : 3) && c->success_threshold == 1)
                         return;
                 snprintf(text, sizeof(text), "numbers of %s= are given, but not %s= itself", name, name);
                 refuse(p, u, 0, "exec:CMD, tcp:HOST:PORT, unix:PATH or http://HOST:PORT/PATH", text);

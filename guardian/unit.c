@@ -108,6 +108,9 @@ static void set_defaults(UnitConfig *u) {
                 u->probes[i].failure_threshold = 3;
                 u->probes[i].success_threshold = 1;
         }
+        /* the same 30 seconds of patience, but a unit that is up after one is not kept waiting for ten */
+        u->probes[PROBE_STARTUP].interval_us = 1000000;
+        u->probes[PROBE_STARTUP].failure_threshold = 30;
 }
 
 UnitConfig *unit_config_new(const char *name) {
