@@ -5,12 +5,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* The whole of a unit file, at most one byte more than is allowed (the parser says so then). 0 or -errno. */
 static int read_text(const char *path, char **ret, size_t *len) {
         auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        /* -EBADF: a FIFO, a device; the file that is really read, units are also looked at by the scan. /dev/null takes
+         * a drop-in away. */
+        if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+                return -EBADF;
         size_t n = 0, cap = 4096;
         auto_free char *text = malloc(cap);
         while (text && n <= UNIT_FILE_MAX) {
@@ -41,7 +50,8 @@ static int apply_file(UnitConfig *u, const char *path, bool drop_in, const UnitP
         if (r == 0)
                 return unit_file_parse(u, (Str){text, n}, path, drop_in, paths, p);
         if (r != -ENOMEM)
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unit-file", NULL, "cannot read: %s", strerror(-r));
+                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unit-file", NULL, "cannot read: %s",
+                        r == -EBADF ? "not a regular file" : strerror(-r));
         return r == -ENOMEM ? r : 0;
 }
 

@@ -85,6 +85,23 @@ class Files(unittest.TestCase):
                 self.assertEqual(r.returncode, 65, r)
                 self.assertIn(want, r.stderr)
 
+    def test_odd_drop_ins(self):
+        """Only a regular file says something; /dev/null takes a drop-in away."""
+        for name, make, code in (
+                ("fifo", os.mkfifo, 65),
+                ("directory", os.mkdir, 65),
+                ("endless", lambda p: os.symlink("/dev/zero", p), 65),
+                ("null", lambda p: os.symlink("/dev/null", p), 0)):
+            with self.subTest(name):
+                g, run = self.check()
+                os.mkdir(os.path.join(g.units, "a.chunk.d"))
+                make(os.path.join(g.units, "a.chunk.d", "b.conf"))
+                r = run()
+                self.assertEqual(r.returncode, code, r)
+                if code:
+                    self.assertIn("b.conf", r.stderr)
+                    self.assertIn("not a regular file", r.stderr)
+
 
 class Precheck(unittest.TestCase):
     """A check that was killed has found nothing: it runs again, and never counts as bad policies."""
