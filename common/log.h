@@ -7,6 +7,7 @@
  *   log_info("unit ready", LOG_UNIT("web"), LOG_U64("ms", 12));
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum LogLevel { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG } LogLevel;
@@ -30,6 +31,11 @@ void log_setup(const char *program, int fd, LogFormat format, LogLevel level);
 int log_level_from_string(const char *s); /* -EINVAL */
 void log_write(LogLevel level, const char *message, const LogField *fields /* up to LOG_FIELD_END */);
 uint64_t log_dropped(void);
+/* Lines (whole, newline included) go to fn instead of the descriptor, so that they queue behind what others still
+ * have to write there. fn: false if it could not keep the line, which is then counted as dropped; must not log.
+ * For programs that log from one thread. NULL: to the descriptor again. */
+typedef bool (*LogSink)(void *user, const void *line, size_t n);
+void log_set_sink(LogSink fn, void *user);
 
 #define LOG_AT(level, message, ...)                                                                          \
         log_write((level), (message), (const LogField[]){__VA_ARGS__ __VA_OPT__(, ) {LOG_FIELD_END, 0, 0, 0}})

@@ -427,6 +427,8 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
         m->groups.known_user = &m->reap;
         if (r == 0)
                 r = output_hub_new(&m->loop, STDOUT_FILENO, opt->log_format, &m->output);
+        if (m->output)
+                log_set_sink(output_log_line, m->output);
         if (r == 0)
                 r = load_manifest(m);
         if (r == 0)
@@ -461,6 +463,11 @@ int manager_run(Manager *m) {
         return m->exit_status;
 }
 
+static bool log_nowhere(void *user, const void *line, size_t n) {
+        (void)user, (void)line, (void)n;
+        return false;
+}
+
 void manager_free(Manager *m) {
         control_shutdown(m->control, 200);
         for (unsigned i = 0; i < 20 && m->control; i++) /* let last answers out, at most 200 ms */
@@ -491,7 +498,8 @@ void manager_free(Manager *m) {
         govern_done(m);
         lifecycle_done(m);
         if (m->output) {
-                output_hub_flush(m->output, 200);
+                /* a unit's half line may be all that went out: nothing may follow it */
+                log_set_sink(output_hub_flush(m->output, 200) ? NULL : log_nowhere, NULL);
                 output_hub_free(m->output);
         }
         group_root_done(&m->groups);

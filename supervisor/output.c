@@ -15,6 +15,7 @@
 
 #define OUTPUT_READ_MAX  (64U << 10)  /* bytes a wake-up and unit: the others get their turn */
 #define OUTPUT_SINK_MAX  (256U << 10) /* backlog for a stdout that does not take it */
+#define OUTPUT_LOG_MAX   (64U << 10)  /* more of it, for the lines of our own log */
 #define OUTPUT_WRITE_MAX 4096         /* PIPE_BUF: what a pipe that polled writable takes without blocking */
 
 typedef enum SinkKind {
@@ -165,6 +166,19 @@ static void sink_line(OutputHub *h, const char *unit, const LineView *line) {
         }
 }
 
+bool output_log_line(void *user, const void *line, size_t n) {
+        OutputHub *h = user;
+        int r;
+
+        if (h->kind == SINK_NONE || h->dead)
+                return false;
+        h->backlog.max = OUTPUT_SINK_MAX + OUTPUT_LOG_MAX;
+        r = buf_append(&h->backlog, line, n);
+        h->backlog.max = OUTPUT_SINK_MAX;
+        sink_flush(h);
+        return r == 0;
+}
+
 /* How to write to somebody's descriptor without ever blocking and without changing it for its other owners.
  */
 static int sink_open(OutputHub *h, int fd) {
@@ -244,7 +258,7 @@ uint64_t output_dropped(const OutputHub *h) {
         return h->dropped;
 }
 
-void output_hub_flush(OutputHub *h, unsigned ms) {
+bool output_hub_flush(OutputHub *h, unsigned ms) {
         uint64_t end = clock_boot_us() + (uint64_t)ms * 1000, now;
 
         sink_flush(h);
@@ -252,9 +266,10 @@ void output_hub_flush(OutputHub *h, unsigned ms) {
                 struct pollfd pf = {.fd = h->sink, .events = POLLOUT};
 
                 if (poll(&pf, 1, (int)((end - now) / 1000) + 1) < 0 && errno != EINTR)
-                        return;
+                        return false;
                 sink_flush(h);
         }
+        return h->backlog.len == 0;
 }
 
 static void hub_closed(uv_handle_t *handle) {

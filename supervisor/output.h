@@ -28,8 +28,12 @@ typedef struct OutputFollower {
 int output_hub_new(uv_loop_t *loop, int sink_fd, LogFormat format, OutputHub **ret);
 uint64_t output_dropped(
         const OutputHub *h); /* lines that stdout would not take (they are still in the ring) */
-/* Writes the backlog out, blocking at most `ms`: at the very end. */
-void output_hub_flush(OutputHub *h, unsigned ms);
+/* Writes the backlog out, blocking at most `ms`: at the very end. False if some of it is left, perhaps half a
+ * line: nothing more may be written to the sink then. */
+bool output_hub_flush(OutputHub *h, unsigned ms);
+/* A LogSink (user: the hub): our own log's lines go through the same queue, so that none stands inside a line
+ * of a unit, which could make up lines of ours. Room is kept for them. */
+bool output_log_line(void *user, const void *line, size_t n);
 /* Closes; every Output must be freed before. Memory goes with the loop's next turn. */
 void output_hub_free(OutputHub *h);
 

@@ -195,6 +195,66 @@ START_TEST(full_stdout_drops) {
 }
 END_TEST
 
+/* Our own log on a stdout that is full: its lines queue behind the unit's, never inside one, and have room of
+ * their own when units have used up theirs. */
+START_TEST(log_lines_stay_whole) {
+        static const char *const argv[] = {"probe", "lines", "3000", NULL};
+        static char all[1 << 20];
+        size_t got = 0, ours = 0;
+        ssize_t n;
+
+        ck_assert_int_ge(fcntl(sink[0], F_SETPIPE_SZ, 4096), 4096);
+        log_setup("prog", sink[1], LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+        log_set_sink(output_log_line, hub);
+        for (int i = 0; i < 20; i++) {
+                run(argv, geteuid());
+                output_drain(unit);
+                log_info("ours");
+                /* some room, less than what waits: the next write ends inside a line */
+                n = read(sink[0], all + got, 1000);
+                ck_assert_int_gt(n, 0);
+                got += (size_t)n;
+        }
+        ck_assert_uint_gt(output_dropped(hub), 0);
+        ck_assert_uint_eq(log_dropped(), 0);
+        fcntl(sink[0], F_SETFL, O_NONBLOCK);
+        for (;;) {
+                output_hub_flush(hub, 0);
+                n = read(sink[0], all + got, sizeof(all) - 1 - got);
+                if (n <= 0)
+                        break;
+                got += (size_t)n;
+        }
+        log_set_sink(NULL, NULL);
+        log_setup("test", STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
+        all[got] = '\0';
+        for (char *line = all, *end; *line; line = end + 1) {
+                end = strchr(line, '\n');
+                ck_assert_ptr_nonnull(end);
+                *end = '\0';
+                if (strncmp(line, "web: ", 5) == 0) {
+                        ck_assert_msg(!strstr(line, "prog: ours"), "%s", line);
+                } else {
+                        ck_assert_msg(strstr(line, " info prog: ours") && line[0] == '2', "%s", line);
+                        ours++;
+                }
+        }
+        ck_assert_uint_eq(ours, 20);
+}
+END_TEST
+
+/* At the end of a full stdout the hub says that half a line may be out; a hub with room says that all is. */
+START_TEST(flush_says_what_is_left) {
+        static const char *const argv[] = {"probe", "lines", "3000", NULL};
+
+        ck_assert(output_hub_flush(hub, 0));
+        ck_assert_int_ge(fcntl(sink[0], F_SETPIPE_SZ, 4096), 4096);
+        run(argv, geteuid());
+        output_drain(unit);
+        ck_assert(!output_hub_flush(hub, 1));
+}
+END_TEST
+
 START_TEST(sink_that_went_away) {
         static const char *const argv[] = {"probe", "lines", "3", NULL};
 
@@ -249,6 +309,8 @@ int main(void) {
         tcase_add_test(t, the_units_end);
         tcase_add_test(t, followers);
         tcase_add_test(t, full_stdout_drops);
+        tcase_add_test(t, log_lines_stay_whole);
+        tcase_add_test(t, flush_says_what_is_left);
         tcase_add_test(t, sink_that_went_away);
         tcase_add_test(t, json_and_other_sinks);
         suite_add_tcase(s, t);
