@@ -140,13 +140,19 @@ const char *unit_key_name(size_t i, const char **section) {
         return keys[i].key;
 }
 
-static bool comes_later(const char *section, const char *key) {
+/* The section a known word of a later version belongs in, `section` itself if it does; NULL: no such word. */
+static const char *comes_later(const char *section, const char *key) {
         char word[80];
+        const char *found = NULL;
         snprintf(word, sizeof(word), " %s ", key);
-        for (size_t i = 0; i < ELEMENTSOF(later); i++)
-                if (strcmp(later[i].section, section) == 0 && strstr(later[i].keys, word))
-                        return true;
-        return false;
+        for (size_t i = 0; i < ELEMENTSOF(later); i++) {
+                if (!strstr(later[i].keys, word))
+                        continue;
+                if (strcmp(later[i].section, section) == 0)
+                        return later[i].section;
+                found = later[i].section;
+        }
+        return found;
 }
 
 #define KEY_PROBLEM(c, code, hint, ...)                                                                      \
@@ -164,12 +170,17 @@ static void unknown_section(KeyContext *c, const char *section) {
 }
 
 static void unknown_key(KeyContext *c, const char *section, const char *key) {
-        if (comes_later(section, key)) {
-                KEY_PROBLEM(c, "unsupported-key", "comes with a later version; take it out",
-                        "key '%s' cannot act in this version", key);
+        char hint[200] = "";
+        const char *home = comes_later(section, key);
+        if (home) {
+                if (strcmp(home, section) == 0)
+                        snprintf(hint, sizeof(hint), "comes with a later version; take it out");
+                else
+                        snprintf(hint, sizeof(hint),
+                                "it belongs in [%s] and comes with a later version; take it out", home);
+                KEY_PROBLEM(c, "unsupported-key", hint, "key '%s' cannot act in this version", key);
                 return;
         }
-        char hint[200] = "";
         const char *names[UNIT_KEYS_KNOWN_MAX];
         size_t n = 0;
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {

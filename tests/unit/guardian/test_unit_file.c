@@ -131,6 +131,8 @@ START_TEST(unit_file_refusals) {
         bad("[Service]\nType=forking\n", 2, "bad-value", "cannot act in this version", "later version");
         bad("[Service]\nPIDFile=/x\n", 2, "unsupported-key", "PIDFile", "later version");
         bad("[Limits]\nMemoryMax=1G\n", 2, "unsupported-key", "MemoryMax", "later version");
+        bad("[Service]\nMemoryMax=1G\n", 2, "unsupported-key", "MemoryMax", "belongs in [Limits]");
+        bad("[Service]\nPrivateTmp=yes\n", 2, "unsupported-key", "PrivateTmp", "belongs in [Sandbox]");
         bad("[Sandbox]\nProtectSystem=yes\n", 2, "unsupported-key", "ProtectSystem", "later version");
         bad("[Unit]\nnonsense\n", 2, "no-assignment", "no '='", "Key=Value");
         bad("Key=1\n", 1, "no-section", "'Key'", "[Unit]");
