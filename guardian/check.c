@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/check.h"
+#include "guardian/policy-files.h"
 #include <errno.h>
 
 int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) {
@@ -29,6 +30,7 @@ int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) 
         if (o->exit_code_from && !unit_set_find(s, o->exit_code_from))
                 problem_add(problems, PROBLEM_ERROR, "--exit-code-from", 0, 0, "unknown-unit",
                         "see guardianctl status", "unknown unit '%s'", o->exit_code_from);
+        policy_files_check(o, problems);
         if (s->n == 0)
                 problem_add(problems, PROBLEM_ERROR, o->core_dir, 0, 0, "empty-set",
                         "--units DIR names a directory of unit files", "there is no unit to boot");

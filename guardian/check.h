@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* `guardian --check`, as far as Guardian itself reads: units, their references and the boot plan. */
+/* `guardian --check`, as far as Guardian itself reads: units, their references, the boot plan, and
+ * the names in the policy directories. */
 #include "guardian/options.h"
 #include "guardian/plan.h"
 

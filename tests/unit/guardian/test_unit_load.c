@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/check.h"
+#include "guardian/policy-files.h"
 #include "guardian/preflight.h"
 #include "tests/unit/guardian/suite.h"
 #include <errno.h>
@@ -191,6 +192,45 @@ START_TEST(check_plans_the_set) {
 }
 END_TEST
 
+static void check_policies(Options *o, unsigned errors) {
+        problems_done(&problems);
+        problems = (Problems){0};
+        policy_files_check(o, &problems);
+        ck_assert_uint_eq(problems.errors, errors);
+}
+
+START_TEST(policies_nobody_reads_are_refused) {
+        static Options o;
+        char path[1200];
+        setup();
+        o = (Options){.n_policy_dirs = 2, .n_policy_dirs_given = 1};
+        snprintf(o.policy_dirs[0], sizeof(o.policy_dirs[0]), "%s/absent",
+                root); /* a default one need not be there */
+        snprintf(o.policy_dirs[1], sizeof(o.policy_dirs[1]), "%s/policies", root);
+        check_policies(&o, 1);
+        ck_assert_str_eq(problems.items[0].code, "policy-directory");
+        ck_assert_str_eq(problems.items[0].file, o.policy_dirs[1]);
+        ck_assert_ptr_nonnull(strstr(problems.items[0].hint, "--policies"));
+        ck_assert_int_eq(mkdir(o.policy_dirs[1], 0755), 0);
+        snprintf(path, sizeof(path), "%s/workflows", o.policy_dirs[1]);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+        put(path, "any.yaml", "");
+        put(o.policy_dirs[1], "roles.yaml", "");
+        put(o.policy_dirs[1], "README.md", "");
+        check_policies(&o, 0);
+        put(o.policy_dirs[1], "playbook.yaml", "");
+        check_policies(&o, 1);
+        ck_assert_str_eq(problems.items[0].code, "unknown-policy");
+        ck_assert_ptr_nonnull(strstr(problems.items[0].file, "/policies/playbook.yaml"));
+        ck_assert_ptr_nonnull(strstr(problems.items[0].hint, "'playbooks.yaml'"));
+        put(o.policy_dirs[1], "my-own-rules.yml", "");
+        check_policies(&o, 2);
+        ck_assert(strstr(problems.items[0].hint, "constitution.yaml") ||
+                  strstr(problems.items[1].hint, "constitution.yaml"));
+        done();
+}
+END_TEST
+
 START_TEST(directories_are_made_and_checked) {
         char path[200], target[200];
         struct stat st;
@@ -248,5 +288,5 @@ START_TEST(preflight_names_what_fails) {
 END_TEST
 
 SUITE_MAIN("unit-load", later_files_replace_earlier_ones, drop_ins_templates_and_masks,
-        only_takes_what_is_needed, bad_files_are_named, check_plans_the_set, directories_are_made_and_checked,
-        preflight_names_what_fails)
+        only_takes_what_is_needed, bad_files_are_named, check_plans_the_set,
+        policies_nobody_reads_are_refused, directories_are_made_and_checked, preflight_names_what_fails)
