@@ -183,7 +183,8 @@ int ctl_document(Ctl *c, CtlCall *call, void (*show)(Ctl *, Str), uint64_t timeo
                 return r;
         call->on = print_document;
         call->user = &p;
-        return ctl_call(c, &c->guardian, call);
+        r = ctl_call(c, &c->guardian, call);
+        return r == CTL_OK ? c->shown : r;
 }
 
 int ctl_chunk_document(Ctl *c, const char *unit, CtlCall *call, void (*show)(Ctl *, Str)) {
@@ -196,5 +197,5 @@ int ctl_chunk_document(Ctl *c, const char *unit, CtlCall *call, void (*show)(Ctl
         call->user = &p;
         r = ctl_call(c, &to, call);
         client_close(&to);
-        return r;
+        return r == CTL_OK ? c->shown : r;
 }

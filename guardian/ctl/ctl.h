@@ -27,6 +27,7 @@ typedef struct Ctl {
         bool runtime_given; /* by --runtime: what is Guardian's to tell is asked there first */
         bool timeout_set;
         uint64_t timeout_us; /* UINT64_MAX: none */
+        int shown;           /* of a document that came, but could not be shown: CTL_NO */
         Client guardian;     /* opened by ctl_open() */
         bool open;
 } Ctl;

@@ -23,8 +23,15 @@ static int time_option(Ctl *c, const char *name, const char *text, uint64_t *ns)
         return CTL_OK;
 }
 
+/* None at all is no answer that anybody asks for; it is a slip. */
+static int count_option(Ctl *c, const char *name, const char *text, uint64_t *n) {
+        if (text && (parse_u64(text, n) < 0 || *n == 0))
+                return ctl_fail(c, CTL_USAGE, "%s takes a number of records from 1, not '%s'", name, text);
+        return CTL_OK;
+}
+
 static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
-        const char *kinds[16], *since = NULL, *until = NULL, *limit = NULL, *request = NULL;
+        const char *kinds[16], *since = NULL, *until = NULL, *limit = NULL, *count = NULL, *request = NULL;
         int n_kinds = 0, n;
         char *none[1];
         uint8_t id[16];
@@ -35,7 +42,7 @@ static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
                 {.name = "--correlation-id", .value = &q.correlation_id},
                 {.name = "--request-id", .value = &request}, {.name = "--since", .value = &since},
                 {.name = "--until", .value = &until}, {.name = "--limit", .value = &limit},
-                {.name = "-n", .value = &limit}, {0}};
+                {.name = "-n", .value = &count}, {0}};
         int r = ctl_options(argc, argv, options, none, 0, &n);
         for (int i = 0; i < n_kinds && r == CTL_OK; i++) {
                 int k = record_kind_from_string(str_of(kinds[i]));
@@ -48,8 +55,10 @@ static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
                 r = time_option(c, "--since", since, &q.since_ns);
         if (r == CTL_OK)
                 r = time_option(c, "--until", until, &q.until_ns);
-        if (r == CTL_OK && limit && parse_u64(limit, &q.limit) < 0)
-                r = ctl_fail(c, CTL_USAGE, "--limit takes a number");
+        if (r == CTL_OK)
+                r = count_option(c, "--limit", limit, &q.limit);
+        if (r == CTL_OK)
+                r = count_option(c, "-n", count, &q.limit);
         if (r == CTL_OK && request) {
                 if (strlen(request) != 32 || hex_decode(request, 32, id) < 0)
                         r = ctl_fail(c, CTL_USAGE, "--request-id takes 32 hex digits");
@@ -96,9 +105,10 @@ static int ledger_export(Ctl *c, int argc, char **argv) {
         const CtlOption options[] = {
                 {.name = "--from", .value = &from}, {.name = "--limit", .value = &limit}, {0}};
         int r = ctl_options(argc, argv, options, none, 0, &n);
-        if (r == CTL_OK &&
-                ((from && parse_u64(from, &q.from) < 0) || (limit && parse_u64(limit, &q.limit) < 0)))
-                r = ctl_fail(c, CTL_USAGE, "--from and --limit take numbers");
+        if (r == CTL_OK && from && parse_u64(from, &q.from) < 0)
+                r = ctl_fail(c, CTL_USAGE, "--from takes the index of a record, not '%s'", from);
+        if (r == CTL_OK)
+                r = count_option(c, "--limit", limit, &q.limit);
         return r != CTL_OK ? r : offline_walk(c, &q, true, export_line, NULL);
 }
 

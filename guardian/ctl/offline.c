@@ -75,9 +75,10 @@ bool offline_wanted(Ctl *c) {
 
 static int cannot_open(Ctl *c, const LogFiles *f, int r) {
         if (c->state_given)
-                return ctl_fail(c, CTL_UNREACHABLE, "%s: %s", f->path, strerror(-r));
-        return ctl_fail(c, CTL_UNREACHABLE, "no Guardian at %s, and %s: %s (--runtime DIR, --state DIR)",
-                c->runtime, f->path, strerror(-r));
+                return ctl_fail(c, CTL_UNREACHABLE, "%s: %s%s", f->path, strerror(-r),
+                        r == -EACCES ? OFFLINE_DENIED : "");
+        return ctl_fail(c, CTL_UNREACHABLE, "no Guardian at %s, and %s: %s%s (--runtime DIR, --state DIR)",
+                c->runtime, f->path, strerror(-r), r == -EACCES ? OFFLINE_DENIED : "");
 }
 
 static int cannot_read(Ctl *c, const LogFiles *f, uint64_t index, const char *why) {

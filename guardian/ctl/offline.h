@@ -8,6 +8,9 @@
 #include "chunks/ledger/note.h"
 #include "guardian/ctl/records.h"
 
+/* Behind EACCES: the files are for Guardian's user alone, but Guardian answers whom its roles name. */
+#define OFFLINE_DENIED " (as root or Guardian's user; or ask Guardian: guardianctl ledger tail)"
+
 typedef struct LogFiles {
         char path[1100];
         LogDir dir;

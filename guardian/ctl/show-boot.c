@@ -83,11 +83,15 @@ static void xml(FILE *f, const char *s) {
 void show_plot(Ctl *c, Str body) {
         static Bar b[BARS_MAX];
         json_t *d = NULL;
+        int e = json_read(body, 0, &d, NULL, 0);
+        if (e < 0) {
+                c->shown = ctl_fail(c, CTL_NO, "boot: the answer cannot be read: %s", strerror(-e));
+                return;
+        }
         FILE *f = fopen(show_plot_file, "we");
-        if (!f || json_read(body, 0, &d, NULL, 0) < 0) {
-                ctl_fail(c, CTL_NO, "%s: %s", show_plot_file, strerror(errno));
-                if (f)
-                        fclose(f);
+        if (!f) {
+                c->shown = ctl_fail(c, CTL_NO, "%s: %s", show_plot_file, strerror(errno));
+                json_decref(d);
                 return;
         }
         size_t n = bars(d, b);
@@ -110,7 +114,9 @@ void show_plot(Ctl *c, Str body) {
                         strcmp(b[i].verdict, "passed") == 0 ? "#4a8" : "#d64", span(&b[i]));
         }
         fprintf(f, "</svg>\n");
-        if (fclose(f) != 0)
-                ctl_fail(c, CTL_NO, "%s: %s", show_plot_file, strerror(errno));
+        bool lost = ferror(f) != 0;
+        if (fclose(f) != 0 || lost)
+                c->shown = ctl_fail(
+                        c, CTL_NO, "%s: %s", show_plot_file, errno ? strerror(errno) : "cannot be written");
         json_decref(d);
 }

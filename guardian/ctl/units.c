@@ -160,11 +160,14 @@ int verb_logs(Ctl *c, int argc, char **argv) {
         const char *count = NULL, *since = NULL, *grep = NULL;
         char *units[32], store[3][300], since_text[32];
         int n;
+        uint64_t lines;
         const CtlOption options[] = {{.name = "-f", .flag = &follow}, {.name = "-n", .value = &count},
                 {.name = "--since", .value = &since}, {.name = "--grep", .value = &grep}, {0}};
         int r = ctl_options(argc, argv, options, units, 32, &n);
         if (r != CTL_OK)
                 return r;
+        if (count && parse_u64(count, &lines) < 0)
+                return ctl_fail(c, CTL_USAGE, "-n takes a number of lines, not '%s'", count);
         CtlCall call = {.verb = "logs", .units = (const char *const *)units, .n_units = (unsigned)n};
         ctl_arg(&call, store[0], sizeof(store[0]), "n", count);
         ctl_arg(&call, store[1], sizeof(store[1]), "grep", grep);

@@ -33,7 +33,20 @@ static int read_small(const char *path, char *out, size_t cap) {
         return at == cap - 1 ? -EFBIG : (int)at;
 }
 
-/* The text itself, or a file that holds it; either may be the JSON document of `ledger key`. */
+/* The "verifier_key:" line of what `ledger key` prints for people. */
+static bool printed_key(const char *text, Str *ret) {
+        static const char name[] = "verifier_key:";
+        for (const char *p = text; p; p = strchr(p, '\n'), p += p != NULL) {
+                if (strncmp(p, name, strlen(name)) != 0)
+                        continue;
+                p += strlen(name) + strspn(p + strlen(name), " ");
+                *ret = (Str){p, strcspn(p, " \r\n")};
+                return true;
+        }
+        return false;
+}
+
+/* The text itself, or a file that holds it, alone or as `ledger key` prints it, with --json or without. */
 static int load_key(Ctl *c, const char *arg, NoteKey *key) {
         char text[4096];
         auto_json json_t *d = NULL;
@@ -45,7 +58,8 @@ static int load_key(Ctl *c, const char *arg, NoteKey *key) {
                         arg, strerror(-n));
         if (json_read(str_of(text), 0, &d, NULL, 0) == 0 && json_get_str(d, "verifier_key", NULL))
                 str_copy(text, sizeof(text), str_of(json_get_str(d, "verifier_key", "")));
-        if (note_key_parse(str_of(text), key) < 0)
+        Str line = str_of(text);
+        if (note_key_parse(printed_key(text, &line) ? line : str_of(text), key) < 0)
                 return ctl_fail(c, CTL_USAGE,
                         "--pub %s: no key in it; a key is NAME+ID+BASE64 (guardianctl ledger key) or 64 hex "
                         "digits",
@@ -72,7 +86,8 @@ static void verify_files(Ctl *c, VerifyOptions *o, VerifyResult *v) {
         if (r < 0) {
                 memset(v, 0, sizeof(*v));
                 v->status = VERIFY_UNREADABLE;
-                snprintf(v->reason, sizeof(v->reason), "%.180s: %s", f.path, strerror(-r));
+                snprintf(v->reason, sizeof(v->reason), "%.150s: %s%s", f.path, strerror(-r),
+                        r == -EACCES ? OFFLINE_DENIED : "");
                 return;
         }
         o->live = log_files_live(&f);
@@ -84,11 +99,11 @@ static void verify_files(Ctl *c, VerifyOptions *o, VerifyResult *v) {
         log_files_close(&f);
 }
 
-static void print_result(const VerifyResult *v, bool live) {
+static void print_result(const VerifyResult *v, const VerifyOptions *o) {
         static const char *const words[] = {"good", "BROKEN", "good up to a tail", "cannot be read"};
         printf("%s: %llu record%s, %llu signed%s\n", words[v->status], (unsigned long long)v->entries,
                 v->entries == 1 ? "" : "s", (unsigned long long)v->signed_size,
-                live ? " (being written: read up to its last note)" : "");
+                o->live ? " (being written: read up to its last note)" : "");
         if (v->reason[0])
                 printf("reason: %s\n", v->reason);
         if (v->has_bad)
@@ -99,13 +114,15 @@ static void print_result(const VerifyResult *v, bool live) {
                 return;
         char root[65];
         hex_encode(v->root, sizeof(v->root), root);
-        printf("root: %s\n", root);
+        if (v->entries > 0)
+                printf("root: %s\n", root);
         if (v->verifier_key[0])
                 printf("key:  %s\n", v->verifier_key);
-        printf("%s\n", v->key_pinned
-                               ? "The signatures were checked against the key given."
-                               : "Only self-consistency was shown: the key was taken from the log itself.\n"
-                                 "Keep `guardianctl ledger key` elsewhere and give it with --pub.");
+        printf("%s\n", v->key_pinned ? "The signatures were checked against the key given."
+                       : o->pin ? "Nothing was checked against the key given with --pub: it does not match,\n"
+                                  "or record 0, which names the key of the log, cannot be read."
+                                : "Only self-consistency was shown: the key was taken from the log itself.\n"
+                                  "Keep `guardianctl ledger key` elsewhere and give it with --pub.");
 }
 
 int offline_verify(Ctl *c, const char *pin, const char *note) {
@@ -129,7 +146,7 @@ int offline_verify(Ctl *c, const char *pin, const char *note) {
                         ctl_print_body(c, (Str){(char *)out.data, out.len});
                 buf_done(&out);
         } else if (!c->quiet) {
-                print_result(&v, o.live);
+                print_result(&v, &o);
         }
         return v.status;
 }

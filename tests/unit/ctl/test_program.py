@@ -63,12 +63,14 @@ def test_usage_is_64():
                  ["graph"], ["graph", "cats"], ["graph", "units", "--format", "png"], ["shutdown", "--exit-code", "256"],
                  ["wait", "--state", "up"], ["wait", "web", "--state", "booting"], ["wait"], ["ledger"], ["ledger", "nonsense"],
                  ["ledger", "prove", "3"], ["ledger", "consistency", "1", "2"], ["ledger", "repair"], ["ledger", "query", "--kind", "note"],
-                 ["ledger", "query", "--since", "noon"], ["ledger", "query", "--limit", "x"], ["ledger", "query", "--request-id", "12"],
+                 ["ledger", "query", "--since", "noon"], ["ledger", "query", "--limit", "x"],
+                 ["ledger", "query", "--limit", "0"], ["ledger", "tail", "-n", "x"], ["ledger", "export", "--limit", "0"], ["logs", "-n", "x"], ["ledger", "query", "--request-id", "12"],
                  ["ledger", "verify", "--pub"], ["ledger", "verify", "more"], ["logs", "--since", "noon"], ["policy"], ["trust", "a", "b"],
                  ["kill", "web", "--signal", "HUP", "--signal", "INT"], ["kill", "web", "--signal", "FOO"]):
         r = status(64, *args)
         assert r.stderr and not r.stdout, (args, r)
     assert "did you mean 'status'" in ctl("statsu").stderr
+    assert "-n takes" in ctl("ledger", "tail", "-n", "x").stderr
 
 
 def test_help_and_version():
@@ -135,7 +137,11 @@ def test_verify():
         json.dump(key, f)
     for pin in (key["verifier_key"], key["public_key"], os.path.join(TMP, "key.json"), os.path.join(STATE, "ledger/key.pub")):
         assert json.loads(offline(0, "--json", "ledger", "verify", "--pub", pin).stdout)["key_source"] == "pinned"
-    assert "another key" in offline(1, "ledger", "verify", "--pub", "00" * 32).stdout
+    with open(os.path.join(TMP, "key.text"), "w") as f:
+        f.write(offline(0, "ledger", "key").stdout)
+    assert "checked against the key given" in offline(0, "ledger", "verify", "--pub", os.path.join(TMP, "key.text")).stdout
+    wrong = offline(1, "ledger", "verify", "--pub", "00" * 32).stdout
+    assert "another key" in wrong and "self-consistency" not in wrong and "root:" not in wrong, wrong
     offline(64, "ledger", "verify", "--pub", os.path.join(TMP, "note"))
     offline(3, "ledger", "verify", "--pub", os.path.join(TMP, "nowhere"))
     offline(3, "ledger", "verify", "--at-least", os.path.join(TMP, "nowhere"))
