@@ -146,6 +146,12 @@ static void guardian_json(Manager *m, JsonWriter *w) {
         json_cstr(w, st.paused ? st.pause_reason : NULL);
         json_kv_bool(w, "lockdown", st.lockdown);
         json_kv_bool(w, "break_glass", st.break_glass);
+        uint64_t now_us = manager_now().boot_us;
+        json_key(w, "break_glass_until");
+        if (st.break_glass && st.break_glass_until_us > now_us)
+                json_time(w, clock_wall_ns() + (st.break_glass_until_us - now_us) * 1000);
+        else
+                json_null(w);
         json_kv_u64(w, "orphans_reaped", m->reap.orphans);
         json_kv_u64(w, "ungated", st.ungated);
         json_kv_u64(w, "spooled", st.spooled);
@@ -278,7 +284,8 @@ int status_why(const Call *c, Buf *out) {
         json_key(&w, "because");
         json_array_begin(&w);
         if (um->started_by != RESTART_NONE) {
-                snprintf(text, sizeof(text), "its present instance %llu was started because of: %s", (unsigned long long)um->instance,
+                snprintf(text, sizeof(text), "its %s instance %llu was started because of: %s", u->pid ? "present" : "last",
+                        (unsigned long long)um->instance,
                         restart_reason_to_string((int)um->started_by));
                 because(&w, "start", u->config->name, text);
         }

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/ctl/args.h"
+#include "common/error.h"
 #include "guardian/ctl/text.h"
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
+
+static int unknown_option(const char *verb, const char *word, const CtlOption *options) {
+        const char *names[CTL_OPTIONS_MAX];
+        size_t n = 0;
+        for (; options[n].name && n < CTL_OPTIONS_MAX; n++)
+                names[n] = options[n].name;
+        const char *near = nearest_name(word, names, n);
+        text_errorf("guardianctl: %s has no option '%s'%s%s%s", verb, word, near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : "");
+        return ctl_usage(verb);
+}
 
 int ctl_options(
         int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands) {
@@ -19,10 +31,8 @@ int ctl_options(
                         for (const CtlOption *k = options; k->name && !o; k++)
                                 if (strcmp(argv[i], k->name) == 0)
                                         o = k;
-                        if (!o) {
-                                text_errorf("guardianctl: %s has no option '%s'", argv[0], argv[i]);
-                                return ctl_usage(argv[0]);
-                        }
+                        if (!o)
+                                return unknown_option(argv[0], argv[i], options);
                         if (o->flag) {
                                 *o->flag = true;
                                 continue;

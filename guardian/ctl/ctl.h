@@ -51,7 +51,8 @@ typedef struct CtlVerb {
 extern const CtlVerb ctl_verbs[];
 extern const size_t ctl_n_verbs;
 void ctl_help(FILE *f);
-bool ctl_verb_help(const char *verb); /* on stdout; false: there is no such verb */
+/* Usage and options on stdout, of the subcommand if it is one (may be NULL). false: there is no such verb. */
+bool ctl_verb_help(const char *verb, const char *sub);
 /* Runs the verb argv[0]. Exit status. */
 int ctl_dispatch(Ctl *c, int argc, char **argv);
 
@@ -61,7 +62,12 @@ int ctl_open(Ctl *c, uint64_t timeout_us);
 /* Likewise, but silent: false when nobody is there. */
 bool ctl_try_open(Ctl *c, uint64_t timeout_us);
 #define CTL_QUERY_TIMEOUT_US (10 * 1000000ull) /* of verbs that only read */
-int ctl_usage(const char *verb);               /* prints the verb's usage on stderr; CTL_USAGE */
+/* Usage and options of a verb, or of "ledger query", on stderr; CTL_USAGE. */
+int ctl_usage(const char *verb);
+/* True when the word is one of the n. */
+bool ctl_one_of(const char *word, const char *const *words, size_t n);
+/* Says that `word` is none of the n words, which of them is near, and the usage; CTL_USAGE. */
+int ctl_wrong_word(const char *verb, const char *word, const char *const *words, size_t n);
 int ctl_fail(const Ctl *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- calls */

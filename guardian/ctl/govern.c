@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs of governance: proposals, approvals, modes. */
+#include "common/cleanup.h"
 #include "common/vocab.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/show.h"
@@ -31,9 +32,12 @@ int verb_propose(Ctl *c, int argc, char **argv) {
 }
 
 int verb_approvals(Ctl *c, int argc, char **argv) {
-        (void)argv;
-        if (argc > 1)
-                return ctl_usage("approvals");
+        char *none[1];
+        int n;
+        const CtlOption options[] = {{.name = "--all", .flag = &show_settled_too}, {0}};
+        int r = ctl_options(argc, argv, options, none, 0, &n);
+        if (r != CTL_OK)
+                return r;
         CtlCall call = {.verb = "approvals"};
         return ctl_document(c, &call, show_approvals, CTL_QUERY_TIMEOUT_US);
 }
@@ -63,9 +67,8 @@ int verb_mode(Ctl *c, int argc, char **argv) {
         if (r != CTL_OK)
                 return r;
         if (n == 1 && mode_from_string(str_of(mode[0])) <= MODE_NONE) {
-                ctl_fail(c, CTL_USAGE, "there is no mode '%s': log_only, enforce_critical or enforce",
-                        mode[0]);
-                return ctl_usage("mode");
+                static const char *const modes[] = {"log_only", "enforce_critical", "enforce"};
+                return ctl_wrong_word("mode", mode[0], modes, ELEMENTSOF(modes));
         }
         ctl_asked("mode %s", n == 1 ? mode[0] : "");
         CtlCall call = {.verb = "mode", .reason = reason, .stop_at_first = true};
@@ -85,6 +88,7 @@ int verb_pause(Ctl *c, int argc, char **argv) {
 }
 
 int verb_lockdown(Ctl *c, int argc, char **argv) {
+        static const char *const states[] = {"on", "off"};
         const char *reason = NULL;
         char *state[1], store[64];
         int n;
@@ -92,8 +96,10 @@ int verb_lockdown(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, state, 1, &n);
         if (r != CTL_OK)
                 return r;
-        if (n != 1 || (strcmp(state[0], "on") != 0 && strcmp(state[0], "off") != 0))
+        if (n != 1)
                 return ctl_usage("lockdown");
+        if (!ctl_one_of(state[0], states, ELEMENTSOF(states)))
+                return ctl_wrong_word("lockdown", state[0], states, ELEMENTSOF(states));
         ctl_asked("lockdown %s", state[0]);
         CtlCall call = {.verb = "lockdown", .reason = reason, .stop_at_first = true};
         ctl_arg(&call, store, sizeof(store), "state", state[0]);
@@ -139,5 +145,6 @@ int verb_policy(Ctl *c, int argc, char **argv) {
                 CtlCall call = {.verb = "policy"};
                 return ctl_chunk_document(c, "governance", &call, show_policy);
         }
-        return ctl_usage("policy");
+        static const char *const words[] = {"bootstrap", "show"};
+        return argc == 2 ? ctl_wrong_word("policy", argv[1], words, ELEMENTSOF(words)) : ctl_usage("policy");
 }

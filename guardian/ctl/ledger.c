@@ -112,28 +112,36 @@ static int ledger_export(Ctl *c, int argc, char **argv) {
         return r != CTL_OK ? r : offline_walk(c, &q, true, export_line, NULL);
 }
 
+static int ledger_plain(Ctl *c, const char *sub, int argc) {
+        char name[40];
+        snprintf(name, sizeof(name), "ledger %s", sub);
+        if (argc > 1)
+                return ctl_usage(name);
+        if (strcmp(sub, "checkpoint") == 0 || !offline_wanted(c))
+                return ledger_call(c, sub);
+        return strcmp(sub, "head") == 0 ? offline_head(c) : offline_key(c);
+}
+
 int verb_ledger(Ctl *c, int argc, char **argv) {
         static const char *const later[] = {"prove", "verify-proof", "consistency", "repair"};
+        static const char *const words[] = {"head", "key", "checkpoint", "query", "tail", "verify", "export"};
+        char name[40];
         if (argc < 2)
                 return ctl_usage("ledger");
         const char *sub = argv[1];
-        argv[1] = argv[0]; /* who has options is the verb */
-        if (strcmp(sub, "query") == 0 || strcmp(sub, "tail") == 0)
-                return ledger_query(c, argc - 1, argv + 1, sub[0] == 't');
+        if (ctl_one_of(sub, later, ELEMENTSOF(later)))
+                return ctl_fail(c, CTL_USAGE,
+                        "ledger %s is not in this version; `ledger verify` and `ledger export` are", sub);
+        if (!ctl_one_of(sub, words, ELEMENTSOF(words)))
+                return ctl_wrong_word("ledger", sub, words, ELEMENTSOF(words));
+        if (ctl_one_of(sub, words, 3))
+                return ledger_plain(c, sub, argc - 1);
+        /* who has options is the subcommand */
+        snprintf(name, sizeof(name), "ledger %s", sub);
+        argv[1] = name;
         if (strcmp(sub, "verify") == 0)
                 return ledger_verify_verb(c, argc - 1, argv + 1);
         if (strcmp(sub, "export") == 0)
                 return ledger_export(c, argc - 1, argv + 1);
-        if (argc == 2 && strcmp(sub, "head") == 0)
-                return offline_wanted(c) ? offline_head(c) : ledger_call(c, sub);
-        if (argc == 2 && strcmp(sub, "key") == 0)
-                return offline_wanted(c) ? offline_key(c) : ledger_call(c, sub);
-        if (argc == 2 && strcmp(sub, "checkpoint") == 0)
-                return ledger_call(c, sub);
-        for (size_t i = 0; i < ELEMENTSOF(later); i++)
-                if (strcmp(sub, later[i]) == 0)
-                        return ctl_fail(c, CTL_USAGE,
-                                "ledger %s is not in this version; `ledger verify` and `ledger export` are",
-                                sub);
-        return ctl_usage("ledger");
+        return ledger_query(c, argc - 1, argv + 1, sub[0] == 't');
 }

@@ -61,7 +61,7 @@ static int common_options(Ctl *c, int *argc, char **argv) {
                 } else if (strcmp(a, "--no-color") == 0) {
                         c->color = false;
                 } else if (strcmp(a, "--help") == 0) {
-                        if (n < 2 || !ctl_verb_help(argv[1]))
+                        if (n < 2 || !ctl_verb_help(argv[1], n > 2 ? argv[2] : NULL))
                                 ctl_help(stdout);
                         return -1;
                 } else if (strcmp(a, "--version") == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs of the mesh: events, emit, workflows, queues. guardianctl talks to the mesh itself, over a stream
  * that Guardian made. */
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/gme.h"
 #include "common/json-writer.h"
@@ -174,23 +175,32 @@ int verb_events(Ctl *c, int argc, char **argv) {
 }
 
 int verb_workflow(Ctl *c, int argc, char **argv) {
-        if (argc != 2 || (strcmp(argv[1], "list") != 0 && strcmp(argv[1], "stats") != 0))
+        static const char *const words[] = {"list", "stats"};
+        if (argc != 2)
                 return ctl_usage("workflow");
+        if (!ctl_one_of(argv[1], words, ELEMENTSOF(words)))
+                return ctl_wrong_word("workflow", argv[1], words, ELEMENTSOF(words));
         bool list = strcmp(argv[1], "list") == 0;
         CtlCall call = {.verb = list ? "workflows" : "workflow-stats"};
         return ctl_chunk_document(c, "mesh", &call, list ? show_workflows : show_pairs);
 }
 
 int verb_queue(Ctl *c, int argc, char **argv) {
-        if (argc != 2 || strcmp(argv[1], "stats") != 0)
+        static const char *const words[] = {"stats"};
+        if (argc != 2)
                 return ctl_usage("queue");
+        if (!ctl_one_of(argv[1], words, ELEMENTSOF(words)))
+                return ctl_wrong_word("queue", argv[1], words, ELEMENTSOF(words));
         CtlCall call = {.verb = "queue-stats"};
         return ctl_chunk_document(c, "mesh", &call, show_queues);
 }
 
 int verb_dlq(Ctl *c, int argc, char **argv) {
-        if (argc != 2 || strcmp(argv[1], "list") != 0)
+        static const char *const words[] = {"list"};
+        if (argc != 2)
                 return ctl_usage("dlq");
+        if (!ctl_one_of(argv[1], words, ELEMENTSOF(words)))
+                return ctl_wrong_word("dlq", argv[1], words, ELEMENTSOF(words));
         CtlCall call = {.verb = "dlq"};
         return ctl_chunk_document(c, "mesh", &call, show_dlq);
 }

@@ -94,20 +94,28 @@ static void given_text(const json_t *given, char *out, size_t cap) {
         }
 }
 
+bool show_settled_too;
+
 void show_approvals(Ctl *c, Str body) {
         auto_json json_t *d = show_parse(body);
         json_t *a;
-        size_t i;
-        if (json_array_size(d) == 0 && !c->quiet)
-                printf("no approvals\n");
+        size_t i, shown = 0, settled = 0;
+        if (c->quiet)
+                return;
         json_array_foreach(d, i, a) {
                 char needs[200], given[400];
                 const char *reason = json_get_str(a, "reason", ""), *state = json_get_str(a, "state", "?");
+                bool open = strcmp(state, "pending") == 0 || strcmp(state, "approved") == 0;
+                settled += !open;
+                if (!open && !show_settled_too)
+                        continue;
                 needs_text(json_get_path(a, "needs"), needs, sizeof(needs));
                 given_text(json_get_path(a, "given"), given, sizeof(given));
-                printf("%s%s  ", i ? "\n" : "", json_get_str(a, "id", "?"));
+                printf("%s%s  ", shown++ ? "\n" : "", json_get_str(a, "id", "?"));
                 text_word(c, 0, state);
                 printf("\n  ");
+                if (strcmp(state, "void") == 0)
+                        printf("stale: the process was restarted or is gone, or a rule denies it by now\n  ");
                 text_wrapf(2, 4, "%s on %s, asked by %s%s%s", json_get_str(a, "action", "?"),
                         json_get_str(a, "target", "?"), json_get_str(a, "requested_by", "?"),
                         reason[0] ? ": " : "", reason);
@@ -115,6 +123,10 @@ void show_approvals(Ctl *c, Str body) {
                 text_wrapf(2, 4, "needs %s; %s; expires %s", needs[0] ? needs : "nobody", given,
                         json_get_str(a, "expires", "?"));
         }
+        if (shown == 0)
+                printf("no approvals%s\n", settled ? " wait" : "");
+        if (settled && !show_settled_too)
+                printf("%s%zu settled: guardianctl approvals --all\n", shown ? "\n" : "", settled);
 }
 
 void show_trust(Ctl *c, Str body) {

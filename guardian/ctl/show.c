@@ -46,7 +46,7 @@ static void status_alerts(const json_t *g) {
         if (json_get_bool(g, "lockdown", false))
                 printf("LOCKDOWN is on (guardianctl lockdown off)\n");
         if (json_get_bool(g, "break_glass", false))
-                printf("BREAK-GLASS is in force\n");
+                printf("BREAK-GLASS is in force until %s\n", json_get_str(g, "break_glass_until", "?"));
         if (waiting > 0)
                 printf("%lld approval%s a person: guardianctl approvals\n", (long long)waiting,
                         waiting == 1 ? " waits for" : "s wait for");

@@ -5,6 +5,7 @@
 #include "guardian/ctl/ctl.h"
 
 extern const char *show_plot_file; /* of `boot --plot` */
+extern bool show_settled_too;      /* `approvals --all` */
 extern bool show_units_named;      /* status of named units: with all details */
 
 /* What show_reply() and show_code() answer: "restart web". */

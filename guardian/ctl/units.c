@@ -78,6 +78,7 @@ int verb_kill(Ctl *c, int argc, char **argv) {
 }
 
 int verb_pin(Ctl *c, int argc, char **argv) {
+        static const char *const where[] = {"up", "down"};
         const char *reason = NULL, *args[1];
         char *operands[2];
         int n;
@@ -85,22 +86,42 @@ int verb_pin(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, operands, 2, &n);
         if (r != CTL_OK)
                 return r;
-        if (n != 2 || (strcmp(operands[1], "up") != 0 && strcmp(operands[1], "down") != 0))
+        if (n != 2)
                 return ctl_usage("pin");
+        if (!ctl_one_of(operands[1], where, ELEMENTSOF(where)))
+                return ctl_wrong_word("pin", operands[1], where, ELEMENTSOF(where));
         args[0] = strcmp(operands[1], "up") == 0 ? "to=up" : "to=down";
         return each_unit(c, "pin", operands, 1, reason, args, 1);
 }
 
 /* Units have a state, a verdict and a health; Guardian has a state of its own. */
+static const char *const own_states[] = {"booting", "running", "degraded", "stopping", "aborted"};
+
 static bool known_state(const char *s, bool of_unit) {
-        static const char *const own[] = {"booting", "running", "degraded", "stopping", "aborted"};
         if (of_unit)
                 return unit_state_from_string(str_of(s)) >= 0 || unit_verdict_from_string(str_of(s)) >= 0 ||
                        health_from_string(str_of(s)) >= 0;
-        for (size_t i = 0; i < ELEMENTSOF(own); i++)
-                if (strcmp(own[i], s) == 0)
-                        return true;
-        return false;
+        return ctl_one_of(s, own_states, ELEMENTSOF(own_states));
+}
+
+static int no_such_state(const char *state, bool of_unit) {
+        const char *names[64];
+        size_t n = 0, at = 0;
+        char list[600] = "";
+        for (int i = 0; of_unit && i < (int)_UNIT_STATE_MAX; i++)
+                names[n++] = unit_state_to_string(i);
+        for (int i = 0; of_unit && i < (int)_UNIT_VERDICT_MAX; i++)
+                names[n++] = unit_verdict_to_string(i);
+        for (int i = 0; of_unit && i < (int)_HEALTH_MAX; i++)
+                names[n++] = health_to_string(i);
+        for (size_t i = 0; !of_unit && i < ELEMENTSOF(own_states); i++)
+                names[n++] = own_states[i];
+        for (size_t i = 0; i < n && at < sizeof(list) - 40; i++)
+                if (names[i][0] && !ctl_one_of(names[i], names, i))
+                        at += (size_t)snprintf(
+                                list + at, sizeof(list) - at, "%s%s", at ? ", " : "", names[i]);
+        ctl_wrong_word("wait", state, names, n);
+        return ctl_fail(NULL, CTL_USAGE, "states of %s: %s", of_unit ? "units" : "Guardian", list);
 }
 
 int verb_wait(Ctl *c, int argc, char **argv) {
@@ -113,10 +134,8 @@ int verb_wait(Ctl *c, int argc, char **argv) {
                 return r;
         if (!state)
                 return ctl_usage("wait");
-        if (!known_state(state, n > 0)) {
-                ctl_fail(c, CTL_USAGE, "there is no state '%s' of %s", state, n > 0 ? "a unit" : "Guardian");
-                return ctl_usage("wait");
-        }
+        if (!known_state(state, n > 0))
+                return no_such_state(state, n > 0);
         CtlCall call = {.verb = "wait", .units = (const char *const *)units, .n_units = (unsigned)n};
         ctl_arg(&call, text, sizeof(text), "state", state);
         return ctl_document(c, &call, NULL, UINT64_MAX);
@@ -136,6 +155,8 @@ int verb_boot(Ctl *c, int argc, char **argv) {
 }
 
 int verb_graph(Ctl *c, int argc, char **argv) {
+        static const char *const graphs[] = {"units", "states"}, *const formats[] = {
+                                                                         "dot", "json", "mermaid"};
         const char *format = "dot";
         char *what[1], text[64];
         int n;
@@ -143,10 +164,12 @@ int verb_graph(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, what, 1, &n);
         if (r != CTL_OK)
                 return r;
-        if (n != 1 || (strcmp(what[0], "units") != 0 && strcmp(what[0], "states") != 0))
+        if (n != 1)
                 return ctl_usage("graph");
-        if (strcmp(format, "dot") != 0 && strcmp(format, "json") != 0 && strcmp(format, "mermaid") != 0)
-                return ctl_usage("graph");
+        if (!ctl_one_of(what[0], graphs, ELEMENTSOF(graphs)))
+                return ctl_wrong_word("graph", what[0], graphs, ELEMENTSOF(graphs));
+        if (!ctl_one_of(format, formats, ELEMENTSOF(formats)))
+                return ctl_wrong_word("graph", format, formats, ELEMENTSOF(formats));
         CtlCall call = {.verb = "graph"};
         ctl_arg(&call, text, sizeof(text), "what", what[0]);
         if (strcmp(format, "json") == 0)

@@ -23,7 +23,7 @@ const CtlVerb ctl_verbs[] = {
         {"wait", "[UNIT..] --state STATE", "return once the units (or Guardian) are in that state",
                 verb_wait},
         {"propose", "ACTION TARGET [--arg K=V] [--reason T]", "ask for a healing action", verb_propose},
-        {"approvals", "", "questions that wait for people", verb_approvals},
+        {"approvals", "[--all]", "questions that wait for people", verb_approvals},
         {"approve", "ID [--note T]", "vote for an approval", verb_vote},
         {"deny", "ID [--note T]", "vote against an approval", verb_vote},
         {"mode", "[log_only|enforce_critical|enforce] [--reason T]", "show or set the mode of governance",
@@ -36,7 +36,9 @@ const CtlVerb ctl_verbs[] = {
         {"trust", "[COMPONENT]", "trust scores", verb_trust},
         {"policy", "bootstrap|show", "the compiled-in list; the live policy", verb_policy},
         {"events", "[-f] [--type PATTERN] [-n N]", "events of the mesh", verb_events},
-        {"emit", "TYPE [--payload JSON] [--priority P] [--resource R] [--correlation-id C]",
+        {"emit",
+                "TYPE [--payload JSON] [--priority P] [--resource R] [--correlation-id C] "
+                "[--idempotency-key K]",
                 "publish an event", verb_emit},
         {"workflow", "list|stats", "workflows of the mesh", verb_workflow},
         {"queue", "stats", "queues of the mesh", verb_queue},
@@ -64,23 +66,6 @@ void ctl_help(FILE *f) {
         fputs("\nexit status: 0 done; 1 no or failed; 3 Guardian not reachable; 4 denied;\n"
               "5 waiting for approval; 6 unknown unit or id; 64 usage\n",
                 f);
-}
-
-bool ctl_verb_help(const char *verb) {
-        for (size_t i = 0; i < ctl_n_verbs; i++)
-                if (strcmp(ctl_verbs[i].name, verb) == 0) {
-                        printf("usage: guardianctl %s %s\n\n%s. See guardianctl(1).\n", verb,
-                                ctl_verbs[i].usage, ctl_verbs[i].help);
-                        return true;
-                }
-        return false;
-}
-
-int ctl_usage(const char *verb) {
-        for (size_t i = 0; i < ctl_n_verbs; i++)
-                if (strcmp(ctl_verbs[i].name, verb) == 0)
-                        text_errorf("usage: guardianctl %s %s", verb, ctl_verbs[i].usage);
-        return CTL_USAGE;
 }
 
 int ctl_dispatch(Ctl *c, int argc, char **argv) {

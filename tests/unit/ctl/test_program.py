@@ -77,6 +77,17 @@ def test_help_and_version():
     r = status(0, "--help")
     assert "exit status:" in r.stdout and max(map(len, r.stdout.splitlines())) <= 80, r.stdout
     assert "UNIT" in status(0, "restart", "--help").stdout
+    for words, told in ((["ledger", "query"], "--request-id ID"), (["ledger"], "ledger verify"), (["emit"], "--payload JSON"), (["logs"], "--grep TEXT"),
+                        (["propose"], "--arg K=V"), (["events"], "--type PATTERN"), (["approvals"], "--all")):
+        r = status(0, *words, "--help").stdout
+        assert "usage: guardianctl " + " ".join(words) in r and "\n  " + told + " " in r, r
+        assert max(map(len, r.splitlines()[2:])) <= 80, r
+    for words, told in ((["ledger", "hed"], "'head'"), (["graph", "unit"], "'units'"), (["graph", "units", "--format", "png"], "'png'"),
+                        (["policy", "shwo"], "'show'"), (["lockdown", "maybe"], "'maybe'"), (["pin", "web", "sideways"], "'sideways'"),
+                        (["ledger", "tail", "--kindd", "unit"], "'--kind'"), (["wait", "--state", "bogus"], "booting"),
+                        (["wait", "web", "--state", "bogus"], "backoff"), (["mode", "enforced"], "'enforce'"), (["dlq", "lst"], "'list'")):
+        r = status(64, *words).stderr
+        assert told in r and "usage: guardianctl " + words[0] in r, r
     assert ctl("--version").stdout.startswith("guardianctl ")
 
 
