@@ -106,6 +106,18 @@ static void verb_unit_act(const Call *c) {
         propose(c, msg_str(c->msg, TAG_VERB), target);
 }
 
+/* reload-unit: who may act on units is told at once that there is nothing to run. */
+static void verb_reload(const Call *c) {
+        const ManagedUnit *u = manager_unit(c->m, msg_str(c->msg, TAG_UNIT));
+        if (u && u->config->exec[EXEC_RELOAD].n == 0 && c->peer->role >= ROLE_OPERATOR) {
+                char text[160];
+                snprintf(text, sizeof(text), "%s has no ExecReload=", u->config->name);
+                code_result(c, CODE_INVALID, text);
+                return;
+        }
+        verb_unit_act(c);
+}
+
 /* stop: what others need is stopped only with --force. */
 static void verb_stop(const Call *c) {
         Manager *m = c->m;
@@ -307,7 +319,7 @@ static const Verb verbs[] = {
         {"start", ROLE_NOBODY, verb_unit_act},
         {"stop", ROLE_NOBODY, verb_stop},
         {"restart", ROLE_NOBODY, verb_unit_act},
-        {"reload-unit", ROLE_NOBODY, verb_unit_act},
+        {"reload-unit", ROLE_NOBODY, verb_reload},
         {"kill", ROLE_NOBODY, verb_unit_act},
         {"pin", ROLE_NOBODY, verb_unit_act},
         {"unpin", ROLE_NOBODY, verb_unit_act},

@@ -15,7 +15,8 @@ class Ungoverned(unittest.TestCase):
 
     def setUp(self):
         self.g = Guardian({"a.chunk": service("/bin/sleep 1000", service={"ExecReload": "/bin/false"}),
-                           "b.chunk": service("/bin/sleep 1001", unit={"Requires": "a"}, service={"ExecReload": "/bin/true"})},
+                           "b.chunk": service("/bin/sleep 1001", unit={"Requires": "a"}, service={"ExecReload": "/bin/true"}),
+                           "c.chunk": service("/bin/sleep 1002")},
                           core=False).start()
         self.addCleanup(lambda: self.g.__exit__(None, None, None))
         self.g.wait_boot()
@@ -31,6 +32,7 @@ class Ungoverned(unittest.TestCase):
     def test_reload_tells_how_it_went(self):
         self.assertEqual(self.g.ctl("--json", "reload-unit", "b").json["outcome"], "ok")
         self.assertEqual(self.g.ctl("--json", "reload-unit", "a", code=1).json["outcome"], "failed")
+        self.assertIn("c has no ExecReload=", repr(self.g.ctl("reload-unit", "c", code=1)))
         self.assertEqual(self.g.unit("a")["state"], "running")
 
     def test_pinned_down_waits_uncounted(self):
