@@ -61,7 +61,7 @@ static bool op_target(void *user, const char *unit, EnforceTarget *ret) {
                 fact(ret, "memory.rss_ready", (int64_t)u->rss_ready);
                 fact(ret, "memory.growth", (int64_t)rss - (int64_t)u->rss_ready);
         }
-        if (um->last_exit.known)
+        if (um->last_exit.known && (um->last_exit.exit.signaled || exit_has_status(&um->last_exit.exit)))
                 fact(ret, um->last_exit.exit.signaled ? "last_exit.signal" : "last_exit.code", um->last_exit.exit.status);
         return true;
 }
@@ -147,6 +147,12 @@ static void act_unit(ManagedUnit *u, const ActionRequest *r) {
         }
         if (!act_event(r, &ev)) {
                 act_over(u->m, r, OUTCOME_FAILED, "this version has no means for the action");
+                return;
+        }
+        if (ev.type == EV_RELOAD && u->config->exec[EXEC_RELOAD].n == 0) {
+                char text[160];
+                snprintf(text, sizeof(text), "%s has no ExecReload=", u->config->name);
+                act_over(u->m, r, OUTCOME_FAILED, text);
                 return;
         }
         bool quarantine = strcmp(r->action, "quarantine_component") == 0;

@@ -88,7 +88,7 @@ static void unit_body(const ManagedUnit *u, UnitState from, UnitState now, Buf *
         JsonWriter w;
         json_init(&w, out, true);
         json_object_begin(&w);
-        if (um->last_exit.known && !um->last_exit.exit.signaled)
+        if (um->last_exit.known && exit_has_status(&um->last_exit.exit))
                 json_kv_i64(&w, "code", um->last_exit.exit.status);
         else
                 json_kv_null(&w, "code");
@@ -132,6 +132,10 @@ static void record(Manager *m, RecordKind kind, const char *action, const char *
                 log_warning("lifecycle record not taken", LOG_STR("resource", resource), LOG_ERRNO(r));
 }
 
+static const char *start_issue(const ManagedUnit *u) {
+        return u->n_issues ? u->issues[0] : strerror(-u->machine.last_exit.exit.error);
+}
+
 /* Every change is an event; on record stand the ones that say how the unit is, not the steps between. */
 static bool lasting(UnitState s) {
         return s == UNIT_RUNNING || s == UNIT_FAILED || s == UNIT_QUARANTINED || s == UNIT_INACTIVE || s == UNIT_EXITED;
@@ -147,7 +151,13 @@ void lifecycle_state(ManagedUnit *u, UnitState from, UnitState now) {
         if (b.len)
                 lifecycle_publish(u->m, "unit.state", u->config->name, NULL, body);
         buf_done(&b);
-        if (from != now && (now == UNIT_QUARANTINED || now == UNIT_FAILED))
+        if (from == now || (now != UNIT_QUARANTINED && now != UNIT_FAILED))
+                return;
+        if (u->machine.last_exit.exit.error)
+                log_error(now == UNIT_QUARANTINED ? "unit quarantined" : "unit failed", LOG_UNIT(u->config->name),
+                        LOG_STR("reason", "could not be started"), LOG_STR("issue", start_issue(u)),
+                        LOG_STR("hint", "guardianctl start UNIT once it is put right"));
+        else
                 log_error(now == UNIT_QUARANTINED ? "unit quarantined" : "unit failed", LOG_UNIT(u->config->name),
                         LOG_STR("reason", restart_reason_to_string((int)u->machine.last_exit.reason)),
                         LOG_I64("status", u->machine.last_exit.exit.status),
@@ -182,7 +192,11 @@ void lifecycle_end(ManagedUnit *u) {
                 lifecycle_publish(u->m, "unit.ended", u->config->name, NULL, body);
         }
         buf_done(&b);
-        log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR(um->last_exit.exit.signaled ? "by" : "with",
+        if (um->last_exit.exit.error)
+                log_info("unit could not be started", LOG_UNIT(u->config->name), LOG_STR("issue", start_issue(u)),
+                        LOG_U64("restarts", um->restarts));
+        else
+                log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR(um->last_exit.exit.signaled ? "by" : "with",
                 um->last_exit.exit.signaled ? "signal" : "status"), LOG_I64("status", um->last_exit.exit.status),
                 LOG_STR("reason", restart_reason_to_string((int)um->last_exit.reason)), LOG_U64("restarts", um->restarts));
         essential_end(u);

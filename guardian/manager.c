@@ -73,7 +73,9 @@ static void step_one(Manager *m, const UnitQueueItem *item) {
         if (item->event.type == EV_STOP && unit_is_down(&u->machine))
                 boot_unit_state(&m->boot, u->index, unit_machine_state(&u->machine), true, clock_boot_us());
         if (r == UNIT_STEP_PINNED || r == UNIT_STEP_REFUSED)
-                govern_unit_refused(u, r == UNIT_STEP_PINNED ? "the unit is pinned" : "not in this state; reset clears a quarantine");
+                govern_unit_refused(u, r == UNIT_STEP_PINNED                      ? "the unit is pinned"
+                                       : u->machine.phase == PHASE_QUARANTINED ? "the unit is quarantined; reset clears it"
+                                                                               : "not in the unit's present state");
         else
                 govern_unit_settled(u);
 }
@@ -103,6 +105,8 @@ static void boot_aborted(Manager *m, uint32_t index) {
         else if (u->n_issues == 0 && u->machine.last_exit.known && u->machine.last_exit.reason == RESTART_VALIDATION)
                 snprintf(reason, sizeof(reason), "no answer to the challenge within %gs (ValidateTimeoutSec=)",
                         (double)u->config->validate_timeout_us / 1e6);
+        else if (u->n_issues == 0 && u->machine.last_exit.exit.error)
+                snprintf(reason, sizeof(reason), "could not be started: %s", strerror(-u->machine.last_exit.exit.error));
         else if (u->n_issues == 0 && u->machine.last_exit.known)
                 snprintf(reason, sizeof(reason), "%s %d (%s)",
                         u->machine.last_exit.exit.signaled ? "ended by signal" : "ended with status",

@@ -10,7 +10,7 @@
 static void exit_json(JsonWriter *w, const UnitMachine *um) {
         const ExitInfo *e = &um->last_exit.exit;
         json_object_begin(w);
-        if (um->last_exit.known && !e->signaled && !e->unknown)
+        if (um->last_exit.known && exit_has_status(e))
                 json_kv_i64(w, "code", e->status);
         else
                 json_kv_null(w, "code");
@@ -289,7 +289,11 @@ int status_why(const Call *c, Buf *out) {
                         restart_reason_to_string((int)um->started_by));
                 because(&w, "start", u->config->name, text);
         }
-        if (um->last_exit.known) {
+        if (um->last_exit.known && um->last_exit.exit.error) {
+                snprintf(text, sizeof(text), "it could not be started: %s",
+                        u->n_issues ? u->issues[0] : strerror(-um->last_exit.exit.error));
+                because(&w, "exit", u->config->name, text);
+        } else if (um->last_exit.known) {
                 snprintf(text, sizeof(text), "its last instance ended %s %d (%s)",
                         um->last_exit.exit.signaled ? "by signal" : "with status", um->last_exit.exit.status,
                         restart_reason_to_string((int)um->last_exit.reason));

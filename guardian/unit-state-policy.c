@@ -2,6 +2,7 @@
 /* What comes after an end: StartRetries, Restart=, pacing, pins, quarantine (processes.md sections 1 and 2).
  * Pure. */
 #include "guardian/unit-state-table.h"
+#include <errno.h>
 #include <signal.h>
 
 /* ExecStart=-/program: however it ends is well. Of a oneshot's several commands each is asked for itself. */
@@ -108,12 +109,23 @@ static Fate pace(Step *s) {
         return FATE_QUARANTINED;
 }
 
+/* Could not be started for a reason that another try does not take away: no such program, not executable, not the planned
+ * one, no such user. The bootstrap units are tried for ever all the same: nobody could start them by hand without the gate. */
+static bool hopeless(const UnitMachine *m) {
+        int e = m->exit.error;
+        return m->failure && !m->config->bootstrap && (e == -ENOENT || e == -EACCES || e == -ESRCH || e == -EKEYREJECTED);
+}
+
 static Fate decide(Step *s) {
         UnitMachine *m = s->m;
         if (m->goal == GOAL_DOWN)
                 return FATE_STOPPED;
         if (m->goal == GOAL_RESTART)
                 return resume(m, s->now, 0);
+        if (hopeless(m)) {
+                fail_verdict(s);
+                return FATE_FAILED;
+        }
         bool early = m->failure && !m->was_ready;
         if (early && m->why != RESTART_STARTUP_TIMEOUT && !m->verdict_given &&
                 m->retries < m->config->start_retries) {

@@ -92,8 +92,12 @@ typedef struct ExitInfo {
         bool signaled; /* else `status` is an exit status */
         int status;    /* exit status or signal number */
         bool unknown;  /* re-adopted and not told: a failure */
-        int error;     /* negative errno: could not be started at all */
+        int error;     /* negative errno: could not be started at all; -ENOENT, -EACCES, -ESRCH, -EKEYREJECTED: nor will it be */
 } ExitInfo;
+/* It ended by itself with a status, and somebody saw it. */
+static inline bool exit_has_status(const ExitInfo *e) {
+        return !e->signaled && !e->unknown && !e->error;
+}
 
 typedef struct UnitEvent {
         UnitEventType type;

@@ -33,6 +33,8 @@ static void end_text(const json_t *e, char *out, size_t cap) {
                 snprintf(out, cap, "signal %lld", (long long)sig);
         else if (code >= 0)
                 snprintf(out, cap, "status %lld", (long long)code);
+        else if (strcmp(reason, "exit") == 0) /* no status and no signal: there was no process to end */
+                snprintf(out, cap, "could not be started");
         else if (reason[0])
                 snprintf(out, cap, "unknown");
         if (out[0] && reason[0] && strcmp(reason, "exit") != 0 && strcmp(reason, "signal") != 0)

@@ -87,6 +87,24 @@ class Abort(unittest.TestCase):
             self.assertEqual(g.wait(), 75)
             self.assertRegex(g.log, r"boot aborted unit=gone reason=.*/nonexistent/program")
 
+    def test_what_cannot_be_started_is_not_retried(self):
+        always = {"Restart": "always", "RestartSec": "1ms"}
+        with Guardian({"gone.chunk": service("/nonexistent/program", service=always, chunk={"StartRetries": "5"})}) as g:
+            self.assertEqual(g.wait(), 75)
+            self.assertEqual(g.log.count("unit can't start"), 1)
+        units = {"gone.chunk": service("/nonexistent/program", service=always, chunk={"CanFail": "yes"}),
+                 "whose.chunk": service("/bin/sleep 1000", service=dict(always, User="nobody-has-this-name"), chunk={"CanFail": "yes"})}
+        with Guardian(units) as g:
+            g.wait_boot()
+            for name, issue in (("gone", "program '/nonexistent/program': not found"), ("whose", "User=nobody-has-this-name")):
+                u = g.wait_unit(name, "failed")
+                self.assertEqual((u["last_exit"], u["restarts"]), ({"code": None, "signal": None, "reason": "exit"}, 0))
+                self.assertIn(issue, u["issues"][0])
+                self.assertRegex(g.log, "unit could not be started unit=%s issue=.*%s" % (name, issue))
+            self.assertIn("could not be started", g.ctl("status").out)
+            self.assertIn("could not be started: program", g.ctl("why", "gone").out)
+            g.stop_clean()
+
     def test_start_timeout_is_not_retried(self):
         with Guardian({"stuck.chunk": service(STUCK, service=NOTIFY, chunk={"StartRetries": "3"})}) as g:
             self.assertEqual(g.wait(), 75)

@@ -2,6 +2,7 @@
 #include "boot-run.h"
 #include "guardian/boot.h"
 #include "guardian/unit-state.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,7 +88,8 @@ static void spawn(World *w, uint32_t i) {
         if (p->alive || p->leftover)
                 violate(w, "P12 a second instance of %s beside the first", p->config->name);
         if (roll(w, 100) < (p->fragile ? 15 : 2)) {
-                feed(w, i, (UnitEvent){.type = EV_SPAWN_FAILED, .error = -2, .exit = {.error = -2}}, 0);
+                int error = w->now_us & 1 ? -EAGAIN : -ENOENT; /* one that is worth another try, one that is not */
+                feed(w, i, (UnitEvent){.type = EV_SPAWN_FAILED, .error = error, .exit = {.error = error}}, 0);
                 return;
         }
         p->alive = p->started = true;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/cleanup.h"
 #include "guardian/unit-state-table.h"
 #include "tests/unit/guardian/suite.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +248,51 @@ START_TEST(start_retries) {
         feed(EV_SPAWNED);
         feed(EV_READY);
         ck_assert_str_eq(feed(EV_EVIDENCE_PASSED), "passed validating>running");
+        done();
+}
+END_TEST
+
+static const char *spawn_fails(int error) {
+        feed_event((UnitEvent){.type = EV_SPAWN_FAILED, .error = error, .exit = {.error = error}}, UNIT_STEP_OK);
+        return feed(EV_GROUP_EMPTY);
+}
+
+START_TEST(what_cannot_be_started_is_not_tried_again) {
+        static const int hopeless[] = {-ENOENT, -EACCES, -ESRCH, -EKEYREJECTED};
+        for (size_t i = 0; i < ELEMENTSOF(hopeless); i++) {
+                setup(SERVICE_CHUNK);
+                config->restart = RESTART_POLICY_ALWAYS;
+                config->start_retries = 3;
+                feed(EV_START);
+                ck_assert_str_eq(spawn_fails(hopeless[i]), "failed stopping>failed");
+                ck_assert_int_eq(m.last_exit.exit.error, hopeless[i]);
+                ck_assert(!exit_has_status(&m.last_exit.exit));
+                feed(EV_START); /* once it is put right */
+                ck_assert_int_eq(m.phase, PHASE_SPAWN);
+                done();
+        }
+        setup(SERVICE_NOTIFY); /* with CanFail=yes the boot goes on, but the unit is down */
+        config->restart = RESTART_POLICY_ALWAYS;
+        config->can_fail = true;
+        feed(EV_START);
+        ck_assert_str_eq(spawn_fails(-ENOENT), "degraded stopping>failed");
+        done();
+        setup(SERVICE_CHUNK); /* a lack of memory passes */
+        config->start_retries = 1;
+        feed(EV_START);
+        ck_assert_str_eq(spawn_fails(-EAGAIN), "stopping>backoff");
+        done();
+        setup(SERVICE_CHUNK); /* ledger and governance are tried for ever */
+        config->bootstrap = true;
+        config->restart = RESTART_POLICY_ALWAYS;
+        boot_to_running();
+        killed(SIGKILL);
+        feed(EV_GROUP_EMPTY);
+        for (int i = 0; i < 5; i++) {
+                spawn_fails(-ENOENT);
+                ck_assert_int_eq(m.phase, PHASE_BACKOFF);
+                timeout();
+        }
         done();
 }
 END_TEST
@@ -551,7 +598,7 @@ END_TEST
 
 SUITE_MAIN("unit-state", plain_life, evidence_waits_for_the_stage, commands_run_in_order,
         a_failed_preparation_is_a_failed_start, crashes_back_off_and_end_in_quarantine,
-        bootstrap_units_never_give_up, start_retries, failed_evidence_is_no_pass, pins,
+        bootstrap_units_never_give_up, start_retries, what_cannot_be_started_is_not_tried_again, failed_evidence_is_no_pass, pins,
         healing_restarts_empty_the_group_first, oneshots, probes_and_watchdog, restart_policies,
         stopping_at_any_time_ends, kill_modes, every_pair_is_defined, random_walks_can_always_be_stopped,
         the_table_is_dot)
