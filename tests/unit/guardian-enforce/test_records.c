@@ -172,8 +172,13 @@ END_TEST
 
 START_TEST(test_rollback) {
         World *w = world_ready();
+        ck_assert_int_eq(enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN,
+                                 STR_LIT("a record that waits"), w->now),
+                CODE_OK);
         enforce_ledger_lost(w->e, w->now);
+        enforce_resume(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, w->now);
         enforce_ledger_attached(w->e, w->now);
+        unsigned sent = w->n_ledger;
         MsgBuilder b;
         msg_begin(&b, MSG_ATTACHED);
         msg_put_cstr(&b, TAG_CODE, "ledger_rollback");
@@ -182,6 +187,7 @@ START_TEST(test_rollback) {
         msg_put_u64(&b, TAG_SIZE, 1);
         msg_put_u64(&b, TAG_SIGNED_SIZE, 1);
         say_ledger(w, &b);
+        ck_assert_uint_eq(w->n_ledger, sent); /* nothing is written to a ledger that forgot */
         heal(w, "web");
         ck_assert_int_eq(last_reply(w)->code, CODE_LEDGER_ROLLBACK);
         ck_assert(status(w).rollback);

@@ -368,7 +368,7 @@ END_TEST
 
 /* ---- who is it */
 
-static void child_call(void) {
+__attribute__((noreturn)) static void child_call(void) {
         uint8_t text[256];
         size_t n = frame(text, sizeof(text), MSG_CALL, 1);
         int fd = socket_connect_in(dir, "control.sock");

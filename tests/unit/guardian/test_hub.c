@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hub with a chunk that keeps or breaks one rule (stub-chunk.c): what Guardian makes of it. No gate, no
  * ledger. */
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/sha256.h"
 #include "guardian/check.h"
@@ -8,6 +9,7 @@
 #include "guardian/verbs.h"
 #include "supervisor/pid1.h"
 #include "tests/unit/guardian/world.h"
+#include <sys/socket.h>
 #include <sys/un.h>
 
 static Manager *m;
@@ -251,6 +253,70 @@ START_TEST(who_may_stop_guardian) {
 }
 END_TEST
 
+static Role role;
+static const char *unit_of(void *user, pid_t pid, pid_t session, bool *login) {
+        (void)user, (void)pid, (void)session, (void)login;
+        return NULL;
+}
+static Role role_of(void *user, uint64_t uid, const gid_t *gids, unsigned n) {
+        (void)user, (void)uid, (void)gids, (void)n;
+        return role;
+}
+
+/* The code of the answer to one verb, asked over the control socket by a person of that role. */
+static const char *answer(Role as, const char *verb) {
+        static char code[65];
+        uint8_t text[4096];
+        Buf b = BUF_INIT(65536);
+        MsgBuilder call;
+        Msg msg;
+        size_t used, got = 0;
+        char why[160];
+        role = as;
+        msg_begin(&call, MSG_CALL);
+        msg_put_u64(&call, TAG_REQ, 1);
+        msg_put_cstr(&call, TAG_VERB, verb);
+        ck_assert_int_eq(msg_encode(&call, (Str){NULL, 0}, 1, false, &b), 0);
+        int fd = socket_connect_in(opt.runtime_dir, "control.sock"), r;
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(send(fd, b.data, b.len, MSG_NOSIGNAL), (ssize_t)b.len);
+        buf_done(&b);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        static uint8_t frame[1 << 20];
+        do {
+                UNTIL(poll(&p, 1, 0) == 1);
+                ssize_t n = recv(fd, text, sizeof(text), 0);
+                ck_assert_int_gt(n, 0);
+                ck_assert_uint_lt(got + (size_t)n, sizeof(frame));
+                memcpy(frame + got, text, (size_t)n);
+                got += (size_t)n;
+                r = msg_decode(frame, got, &msg, &used, why, sizeof(why));
+        } while (r == 1);
+        ck_assert_int_eq(r, 0);
+        str_copy(code, sizeof(code), msg_str(&msg, TAG_CODE));
+        close(fd);
+        return code;
+}
+
+START_TEST(verbs_have_their_role) {
+        static const PeerLookup look = {.unit_of = unit_of, .role_of = role_of};
+        static const char *const observers[] = {
+                "boot", "graph", "why", "logs", "approvals", "connect", "wait", "metrics"};
+        start("good");
+        ck_assert_int_eq(judged(), UNIT_VERDICT_PASSED);
+        ck_assert_int_eq(
+                control_open(&m->loop, opt.runtime_dir, &look, &manager_control_ops, m, &m->control), 0);
+        ck_assert_str_eq(answer(ROLE_NOBODY, "status"), "ok");
+        ck_assert_str_eq(answer(ROLE_NOBODY, "version"), "ok");
+        for (size_t i = 0; i < ELEMENTSOF(observers); i++)
+                ck_assert_msg(
+                        strcmp(answer(ROLE_NOBODY, observers[i]), "denied_by_role") == 0, "%s", observers[i]);
+        ck_assert_str_eq(answer(ROLE_OBSERVER, "boot"), "ok");
+        ck_assert_str_eq(answer(ROLE_OBSERVER, "approvals"), "ok");
+        ck_assert_str_eq(answer(ROLE_ADMIN, "no-such-verb"), "invalid");
+}
+END_TEST
+
 static bool document_says(const char *text) {
         Peer peer = {.kind = PEER_PERSON, .role = ROLE_ADMIN, .actor = "uid:0"};
         MsgBuilder b;
@@ -348,7 +414,7 @@ int main(void) {
                 a_self_test_that_failed, a_message_before_validation, an_answer_that_nobody_asked_for,
                 evidence_that_differs_fails, a_validated_chunk_that_breaks_the_protocol_ends,
                 the_planned_program_runs, another_program_does_not, who_may_stop_guardian,
-                verified_is_read_back, mesh_sockets_of_long_paths, a_person_is_linked_to_what_is_validated,
-                a_person_is_linked};
+                verbs_have_their_role, verified_is_read_back, mesh_sockets_of_long_paths,
+                a_person_is_linked_to_what_is_validated, a_person_is_linked};
         return run_suite("hub", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guards, and the test that must notice when one is gone. Read by script/mutants.
+
+One row a guard: a name, the file, its exact text (found once), the text without it, and the meson test that turns red.
+A change of guarded code changes its row here in the same commit.
+"""
+
+GUARDS = []
+
+
+def guard(name, file, text, without, test):
+    GUARDS.append({"name": name, "file": file, "guard": text, "without": without, "test": test})
+
+
+# ---- a chunk proves what it is (guardian/chunk-peer.c, supervisor/evidence.c)
+PEER = "guardian/chunk-peer.c"
+guard("proof", PEER, "p->proven = proof_ok(u, m);", "p->proven = proof_ok(u, m) || true;", "guardian-hub")
+guard("proof-once", PEER, "if (!p->challenged || p->proven) {", "if (false) {", "guardian-hub")
+guard("handlers", PEER, "if (!declares(p, u->config->handles.items[i])) {",
+      "if (!declares(p, u->config->handles.items[i]) && false) {", "guardian-hub")
+guard("self-test", PEER, "unit_issue(u, \"self-test: %.*s\", (int)s.n, s.p);\n                p->proven = false;",
+      "unit_issue(u, \"self-test: %.*s\", (int)s.n, s.p);", "guardian-hub")
+guard("validated-before-talk", PEER, "if (u->peer->validated)\n                        validated_msg(u, msg);",
+      "if (true)\n                        validated_msg(u, msg);", "guardian-hub")
+guard("evidence-counts", PEER, "else\n                        failed = true;\n                unit_issue",
+      "else\n                        failed = false;\n                unit_issue", "guardian-hub")
+guard("foreign-message-ends", "guardian/govern.c", "if (msg->type != MSG_PROPOSE) {",
+      "if (msg->type != MSG_PROPOSE) {\n                return;", "guardian-hub")
+guard("manifest-at-load", "guardian/unit-spawn.c",
+      "r = m->have_manifest ? manifest_check(&m->manifest, name, exe->fd) : 2;", "r = 0;", "guardian-hub")
+guard("manifest-hash", "supervisor/manifest.c", "return memcmp(hash, e->hash, sizeof(hash)) == 0 ? 0 : 1;", "return 0;",
+      "supervisor-cores")
+EVIDENCE = "supervisor/evidence.c"
+guard("evidence-exe", EVIDENCE, "c->ok = f->exe_dev == p->exe_dev && f->exe_ino == p->exe_ino;", "c->ok = true;",
+      "supervisor-cores")
+guard("evidence-no-new-privs", EVIDENCE, "c->ok = !hidden && facts->status.no_new_privs == 1;", "c->ok = !hidden;",
+      "supervisor-cores")
+guard("evidence-descriptors", EVIDENCE, "c->ok = f->n_leaked == 0;", "c->ok = true;", "supervisor-cores")
+guard("evidence-ids", EVIDENCE,
+      "c->ok = found[0] == planned && found[1] == planned && found[2] == planned && found[3] == planned;", "c->ok = true;",
+      "supervisor-cores")
+guard("evidence-limits", EVIDENCE, "c->ok = c->ok && f->limits[i].soft == p->limits[i].soft &&",
+      "c->ok = (c->ok && f->limits[i].soft == p->limits[i].soft) || true ||", "supervisor-cores")
+guard("evidence-verified", EVIDENCE, "ret->verified = ret->verified && ret->checks[i].ok;",
+      "ret->verified = ret->verified || ret->checks[i].ok;", "supervisor-cores")
+guard("sandbox-verified", "guardian/status.c", "confined && e && e->verified);", "confined);", "guardian-hub")
+
+# ---- who is there, and what may they (guardian/peer.c, control.c, verbs.c)
+guard("descent", "guardian/peer.c", "if (r > 0 && !(unit && login)) {", "if (false) {", "guardian-control")
+guard("descent-vanished", "guardian/peer.c", "if (r < 0 || !peer_alive(fd)) {", "if (false) {", "guardian-control")
+guard("control-only-calls", "guardian/control.c", "if (m->type != MSG_CALL) {", "if (false) {", "guardian-control")
+guard("control-clients", "guardian/control.c", "if (room)\n                return;", "if (room || true)\n                return;", "guardian-control")
+guard("control-strangers", "guardian/control.c", "(!stranger(p) || n < STRANGERS_MAX)", "true", "guardian-control")
+guard("control-open-requests", "guardian/control.c", "if (k->open > OPEN_MAX)", "if (false)", "guardian-control")
+guard("control-in-use", "guardian/control.c", "if (other >= 0 || other == -EAGAIN)", "if (false)", "guardian-control")
+guard("role-of-verb", "guardian/verbs.c", "} else if (peer->role < v->role) {", "} else if (false) {", "guardian-hub")
+
+# ---- enforcement (guardian/enforce)
+ASK, FLOW = "guardian/enforce/ask.c", "guardian/enforce/flow.c"
+guard("role-of-person", ASK, "if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role) {", "if (false) {", "enforce-ask")
+guard("role-of-unit", ASK, "if (a->in->kind != ACTOR_PERSON && !(proposer && a->verb->healing)) {",
+      "if (!proposer && false) {", "enforce-ask")
+guard("role-of-switch", "guardian/enforce/switches.c",
+      "return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;",
+      "return v && (int)kind + (int)role >= 0 ? CODE_OK : CODE_DENIED_BY_ROLE;", "enforce-ask")
+guard("proposal-rate", ASK, "if (a->in->kind == ACTOR_UNIT && !take_token(e, now)) {",
+      "if (a->in->kind == ACTOR_UNIT && !take_token(e, now) && false) {", "enforce-ask")
+guard("heal-not-listed", ASK, "if (!heal_listed(a)) {", "if (!heal_listed(a) && false) {", "enforce-ask")
+guard("one-open-per-target", ASK, "if (!o || o->ungated || strcmp(o->r.target, a->unit) != 0)", "if (o || !o)", "enforce-ask")
+guard("pause-at-proposal", ASK, "if (a->verb->healing && e->paused) {", "if (false) {", "enforce-ask")
+guard("ceiling-at-proposal", ASK, "if (a->verb->healing && flow_ceiling(e, a->unit, now)) {", "if (false) {", "enforce-ask")
+guard("ceiling-at-verdict", FLOW, "if (code == CODE_OK && p->verb->healing && flow_ceiling(e, p->r.target, now)) {",
+      "if (false) {", "enforce-ask")
+guard("ceiling-of-target", FLOW, "return same >= ENFORCE_CEILING_TARGET || all >= ENFORCE_CEILING_ALL;",
+      "return all >= ENFORCE_CEILING_ALL;", "enforce-ask")
+guard("ceiling-in-all", FLOW, "return same >= ENFORCE_CEILING_TARGET || all >= ENFORCE_CEILING_ALL;",
+      "return same >= ENFORCE_CEILING_TARGET;", "enforce-ask")
+guard("gate-down", ASK, "bool down = ledger_down || gate_state(e, now) != PART_READY;", "bool down = ledger_down;", "enforce-ask")
+guard("ledger-down", ASK, "bool ledger_down = ledger_state(e, now) != PART_READY;", "bool ledger_down = false;", "enforce-ask")
+guard("digest", FLOW,
+      "if (memcmp(p->digest, msg_bytes(m, TAG_DIGEST), sizeof(p->digest)) != 0 && !FAULTY(FAULT_NO_DIGEST)) {",
+      "if (false) {", "enforce-flow")
+guard("verdict-pending", FLOW, "if (!p || p->ungated || (p->stage != STAGE_DECIDE && p->stage != STAGE_REDECIDE))",
+      "if (!p)", "enforce-people")
+guard("use-by-of-verdict", FLOW,
+      "if (p->stage == STAGE_DECIDE && now.boot_us >= p->use_by_us && !FAULTY(FAULT_NO_USE_BY)) {", "if (false) {",
+      "enforce-flow")
+guard("use-by-at-act", FLOW, "if (now.boot_us >= p->use_by_us && !FAULTY(FAULT_NO_USE_BY)) {", "if (false) {", "enforce-flow")
+guard("pause-at-act", FLOW, "if (p->verb->healing && e->paused && !(last && FAULTY(FAULT_NO_PAUSE))) {",
+      "if (p->verb->healing && e->paused && !last) {", "enforce-flow")
+guard("lockdown-at-act", FLOW, "if (p->lockdown_epoch != e->lockdown_epoch && !FAULTY(FAULT_NO_LOCKDOWN)) {",
+      "if (false) {", "enforce-flow")
+guard("incarnation-at-act", FLOW,
+      "if (!incarnation_eq(&t.incarnation, &p->r.incarnation) && !FAULTY(FAULT_NO_INCARNATION)) {", "if (false) {",
+      "enforce-flow")
+guard("pin-at-act", FLOW,
+      "if ((p->verb->healing && t.pinned_down) || (t.pinned_up && strcmp(p->r.action, \"stop\") == 0)) {", "if (false) {",
+      "enforce-flow")
+guard("intent-before-act", FLOW, "if (strcmp(code, \"ok\") != 0) {\n                e->counters.intents_refused++;",
+      "if (false) {\n                e->counters.intents_refused++;", "enforce-flow")
+guard("allow-names-approval", FLOW, "str_eq(id, p->approval_id) &&", "true &&", "enforce-people")
+guard("approval-policy-revision", FLOW,
+      "(v != VERDICT_ALLOW || str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));", "true;", "enforce-people")
+guard("self-vote", "guardian/enforce/approvals.c", "if (strcmp(a->actor, actor) == 0)", "if (false)", "enforce-people")
+guard("double-vote", "guardian/enforce/approvals.c", "if (a->votes[i].uid == uid)", "if (false)", "enforce-people")
+guard("vote-role", "guardian/enforce/approvals.c", "if (role < ROLE_OPERATOR)", "if (false)", "enforce-people")
+guard("vote-needs", "guardian/enforce/approvals.c", "if (want > 0)\n                        return false;", "", "enforce-people")
+guard("vote-of-unit", "guardian/enforce/people.c", "if (kind != ACTOR_PERSON)", "if (false)", "enforce-people")
+guard("approval-expiry", "guardian/enforce/people.c",
+      "if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&\n                        now.boot_us >= a->expires_boot_us)",
+      "if (false)", "enforce-people")
+guard("approval-stale", "guardian/enforce/enforce.c",
+      "if (a)\n                                people_close(e, a, APPROVAL_VOID, \"stale_target\", now);", "", "enforce-people")
+guard("vote-durable-first", "guardian/enforce/people.c", "else if (approval_satisfied(a, false))",
+      "else if (approval_satisfied(a, true))", "enforce-people")
+guard("rollback", "guardian/enforce/ledger-side.c", "if (!str_eq(code, \"ok\")) {\n                e->ledger_failed = !e->rollback;",
+      "if (false) {\n                e->ledger_failed = !e->rollback;", "enforce-records")
+guard("break-glass-bounds", "guardian/enforce/switches.c",
+      "if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)", "if (false)", "enforce-ask")
+guard("break-glass-on-record", "guardian/enforce/switches.c", "if (spool_act(e, &p, \"break-glass\", now) < 0)",
+      "if (spool_act(e, &p, \"break-glass\", now) < 0 && false)", "enforce-ask")
+guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",
+      "if ((size_t)(rest - line) != 16)", "guardian-spool")
+guard("spool-bound", "guardian/spool.c", "if (s->bytes + size > SPOOL_MAX_BYTES)", "if (false)", "guardian-spool")
+
+# ---- units (guardian/unit-state*.c, boot.c)
+guard("boot-abort", "guardian/boot.c", "b->aborted_by = u;", "", "guardian-boot")
+guard("can-fail", "guardian/unit-state-policy.c", "s->m->config->can_fail ? UNIT_VERDICT_DEGRADED : UNIT_VERDICT_FAILED",
+      "UNIT_VERDICT_DEGRADED", "guardian-unit-state")
+guard("pin-down", "guardian/unit-state-actions.c", "return s->m->pin == PIN_STATE_DOWN;", "return s->m->pin == PIN_STATE_DOWN && false;",
+      "guardian-unit-state")
+guard("pin-up", "guardian/unit-state-actions.c", "return s->m->pin == PIN_STATE_UP && !s->ev->force;", "return false && s->m;",
+      "guardian-unit-state")
+guard("validation-held", "guardian/unit-state-actions.c", "return s->m->hold_validation;", "return s->m->hold_validation && false;",
+      "guardian-unit-state")
+
+# ---- the ledger
+CORE = "chunks/ledger/ledger-core.c"
+guard("intent-decision", CORE, "return refuse(\"intent_refused\", \"ref is no decision of governance that allows\", why);",
+      "return NULL;", "ledger-core")
+guard("intent-request", CORE, "memcmp(d->request_id, r->request_id, 16) != 0 ||\n                memcmp",
+      "false ||\n                memcmp", "ledger-core")
+guard("intent-digest", CORE, "memcmp(d->digest, r->digest, 32) != 0)\n                return refuse(\"intent_refused\", \"the decision",
+      "false)\n                return refuse(\"intent_refused\", \"the decision", "ledger-core")
+guard("intent-once", CORE, "if (d->used)", "if (false)", "ledger-core")
+RIGHTS = "chunks/ledger/rights.c"
+guard("decision-writer", RIGHTS, "return writer_id(r->meta[META_WRITER]) == W_GOVERNANCE && r->kind == RECORD_DECISION &&",
+      "return r->kind == RECORD_DECISION &&", "ledger-core")
+guard("decision-kind", RIGHTS, "return writer_id(r->meta[META_WRITER]) == W_GOVERNANCE && r->kind == RECORD_DECISION &&",
+      "return writer_id(r->meta[META_WRITER]) == W_GOVERNANCE &&", "ledger-core")
+guard("decision-allow", RIGHTS, "(r->verdict_bits & VERDICT_BIT_ALLOW) &&", "", "ledger-core")
+guard("decision-check", RIGHTS, "&&\n               !(r->verdict_bits & VERDICT_BIT_CHECK);", ";", "ledger-core")
+guard("action-intent", CORE, "return refuse(\"intent_refused\", \"ref is no open intent of Guardian\", why);", "return NULL;",
+      "ledger-core")
+guard("action-request", CORE, "if (!r->has_request_id || memcmp(it->i.request_id, r->request_id, 16) != 0 ||",
+      "if (", "ledger-core")
+guard("writer-rights", RIGHTS, "if (!(rights[w] >> r->kind & 1))", "if (false)", "ledger-core")
+guard("writer-config", RIGHTS, "return a.n > 0 && policy == (w == W_GOVERNANCE);", "return policy || true;", "ledger-core")
+guard("append-idempotent", CORE, "if (r->seq <= w->last_seq)\n                return repeated(core, (WriterId)id, r, waiter, ack, why);",
+      "if (r->seq <= w->last_seq && false)\n                return repeated(core, (WriterId)id, r, waiter, ack, why);", "ledger-core")
+guard("append-gap", CORE, "if (!w->fresh && r->seq != w->last_seq + 1)", "if (false)", "ledger-core")
+guard("append-attached", CORE, "if (!w->attached || r->epoch != w->epoch)", "if (false)", "ledger-core")
+guard("canonical-body", CORE, "if (json_check_canonical(r->body, NULL, why) < 0)", "if (false)", "ledger-core")
+guard("attach-rollback", CORE, "if (hash && !holds(core, w, index, hash)) {", "if (false) {", "ledger-core")
+guard("immune-quota", CORE, "if (w->tokens < size)", "if (false)", "ledger-recover")
+
+# ---- links (chunks/runtime/link.c)
+LINK = "chunks/runtime/link.c"
+guard("link-fence", LINK, "if (is_fenced(&p->link))\n                settle_predecessor(p);",
+      "if (false)\n                settle_predecessor(p);", "runtime-chunk")
+guard("unvalidated-hold", LINK, "if (p->admitted || m->type == MSG_QUERY || m->type == MSG_ATTACH)", "if (p->admitted || true)",
+      "runtime-chunk")
+guard("guardian-only", LINK, "if (guardian_only(m->type) || (is_outsider(l)", "if ((is_outsider(l)", "runtime-chunk")
+guard("person-messages", LINK, "(is_outsider(l) && !outsider_may(m->type))) {", "false) {", "runtime-chunk")
+guard("persons-bounded", LINK, "if (strcmp(kind, \"chunk\") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {",
+      "if (count_outsiders(c) >= LINK_PERSONS_MAX && false) {", "runtime-chunk")
+
+# ---- frames (common/msg.c, conn.c)
+guard("frame-sequence", "common/conn.c", "if (r == 0 && m.sequence != (uint32_t)(p->received + 1)) {", "if (false) {", "common-conn")
+guard("frame-fd-missing", "common/conn.c", "if (m.fd < 0) {", "if (false) {", "common-conn")
+guard("frame-fd-surplus", "common/conn.c", "if (r == 1 && surplus_fd(p, at))", "if (r == 1 && surplus_fd(p, at) && false)", "common-conn")
+guard("frame-length", "common/msg.c", "if (length < FRAME_PREFIX - 4 || length > FRAME_MAX)", "if (length < FRAME_PREFIX - 4)", "common-msg")
+guard("frame-version", "common/msg.c", "if (p[4] != FRAME_VERSION)", "if (false)", "common-msg")
+guard("frame-fd-flag", "common/msg.c", "if (!fd_fits(row, p[6] & FRAME_FLAG_FD))", "if (!fd_fits(row, p[6] & FRAME_FLAG_FD) && false)",
+      "common-msg")
+guard("frame-header-length", "common/msg.c", "header > length - (FRAME_PREFIX - 4))", "false)", "common-msg")
+guard("frame-fields", "common/msg.c", "if (fields[type][tag] == FIELD_NONE)", "if (false)", "common-msg")
+
+# ---- mesh
+MESH = "chunks/mesh/mesh-core.c"
+guard("mesh-binding", MESH, "if (unit && !binding_may_publish(b, type)) {", "if (false) {", "mesh-core")
+guard("mesh-subscribe-binding", "chunks/mesh/mesh-deliver.c",
+      "} else if (unit && !binding_may_subscribe(registry_find(&c->registry, p->unit), pattern)) {",
+      "} else if (unit && false) {", "mesh-core")
+guard("mesh-publishers", MESH, "if (!listed) {", "if (!listed && false) {", "mesh-core")
+guard("mesh-trust", MESH, "if (t && trust < t->trust_floor)", "if (t && trust < t->trust_floor && false)", "mesh-core")
+guard("mesh-person-rate", MESH, "!token_buckets_take(&c->persons, p->actor, now, &r->retry_after_ms))",
+      "!token_buckets_take(&c->persons, p->actor, now, &r->retry_after_ms) && false)", "mesh-core")
+guard("mesh-person-role", MESH, "if (p->kind == MESH_PEER_PERSON && p->role < ROLE_OPERATOR)", "if (false)", "mesh-core")
+guard("mesh-validators-away", MESH, "if (c->ops->validate(c->user, s->token, s->event) == 0)\n                return;",
+      "if (c->ops->validate(c->user, s->token, s->event) != 0)\n                pending_append(c, s, now);\n        if (s->token || true)\n                return;",
+      "mesh-core")
+
+# ---- the gate
+guard("gate-digest", "chunks/governance/gate-input.c", "if (memcmp(digest, in->digest, 32) != 0)", "if (memcmp(digest, in->digest, 32) == 2)",
+      "governance-gate")
