@@ -144,6 +144,8 @@ static int check_set(Options *o) {
         Problems problems = {0};
         UnitSet *set = NULL;
         int r = check_all(o, &problems, &set, NULL);
+        if (r == 0 && set)
+                r = precheck_machine(set, &problems);
         print_problems(&problems);
         bool bad = problems.errors > 0;
         problems_done(&problems);

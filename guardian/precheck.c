@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/precheck.h"
 #include "common/cleanup.h"
+#include "guardian/ids.h"
+#include "guardian/unit-exec.h"
 #include "supervisor/launch.h"
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -135,6 +138,52 @@ int precheck_chunks(const Options *o, const UnitSet *set) {
         }
         free(jobs);
         return result;
+}
+
+static void check_ids(const UnitConfig *u, Problems *p) {
+        uid_t uid;
+        gid_t gid;
+        if (u->user && ids_user(u->user, &uid, &gid) < 0)
+                problem_add(p, PROBLEM_ERROR, u->user_at.file, u->user_at.line, 0, "unknown-user",
+                        "add the user, or give a number: that needs no entry", "User=%s is not in /etc/passwd", u->user);
+        if (u->group && ids_group(u->group, &gid) < 0)
+                problem_add(p, PROBLEM_ERROR, u->group_at.file, u->group_at.line, 0, "unknown-group",
+                        "add the group, or give a number: that needs no entry", "Group=%s is not in /etc/group", u->group);
+}
+
+/* What a `-` in front lets fail is not asked for, nor a bare name whose PATH may come from a file yet to be written. */
+static int check_programs(const UnitConfig *u, Problems *p) {
+        auto_free char **env = NULL;
+        int r = unit_environment(u, environ, NULL, NULL, &env);
+        for (unsigned i = 0; i < u->exec[EXEC_START].n && r == 0; i++) {
+                const ExecCommand *c = &u->exec[EXEC_START].items[i];
+                char path[PATH_MAX];
+                bool bare = !strchr(c->path, '/');
+                if (c->ignore_failure || (bare && u->environment_files.n > 0))
+                        continue;
+                int e = launch_find(c->path, bare ? environment_get(env, "PATH") : NULL, path, sizeof(path));
+                if (e < 0)
+                        problem_add(p, PROBLEM_ERROR, c->file ? c->file : u->file, c->line, 0, "program",
+                                e == -EACCES ? "chmod +x, and not a directory"
+                                : bare       ? "a bare name is sought in PATH; give the absolute path"
+                                             : "is it installed? ExecStart=/path/to/program",
+                                "program '%s' %s", c->path,
+                                e == -ENOENT   ? "is not found"
+                                : e == -EACCES ? "is not executable"
+                                               : strerror(-e));
+        }
+        return r;
+}
+
+int precheck_machine(const UnitSet *set, Problems *problems) {
+        int r = 0;
+        for (unsigned i = 0; i < set->n && r == 0; i++) {
+                const UnitConfig *u = set->units[i];
+                check_ids(u, problems);
+                if (!u->from_core_dir)
+                        r = check_programs(u, problems);
+        }
+        return r;
 }
 
 int precheck_roles(const Options *o, RolesBlob *ret, bool *have) {

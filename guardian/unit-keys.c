@@ -67,8 +67,8 @@ static const KeyInfo keys[] = {
         {"Service", "KillSignal", parse_signal, AT(kill_signal)},
         {"Service", "FinalKillSignal", parse_signal, AT(final_kill_signal)},
         {"Service", "KillMode", parse_kill_mode, AT(kill_mode)},
-        {"Service", "User", parse_text, AT(user)},
-        {"Service", "Group", parse_text, AT(group)},
+        {"Service", "User", parse_user, AT(user)},
+        {"Service", "Group", parse_group, AT(group)},
         {"Service", "SupplementaryGroups", parse_words, AT(supplementary_groups), true},
         {"Service", "WorkingDirectory", parse_cwd, 0},
         {"Service", "Environment", parse_environment, AT(environment), true},
@@ -211,7 +211,7 @@ static int apply(KeyContext *c, const KeyInfo *k, const char *value) {
         }
         if (!c->first_line[i])
                 c->first_line[i] = c->line;
-        if (!k->list && !*value && k->parse != parse_text) {
+        if (!k->list && !*value && k->parse != parse_text && k->parse != parse_user && k->parse != parse_group) {
                 KEY_PROBLEM(c, "empty-value", "leave the line out to have the default",
                         "key '%s' has no value", k->key);
                 return 0;

@@ -36,6 +36,8 @@ int unit_key_assign(KeyContext *c, const char *section, const char *key, const c
 
 #define KEY_PARSER(name) int parse_##name(KeyContext *c, const KeyInfo *k, const char *value, void *field)
 KEY_PARSER(text);     /* one string, specifiers */
+KEY_PARSER(user);     /* text, and where it stands */
+KEY_PARSER(group);    /* likewise */
 KEY_PARSER(words);    /* StrList */
 KEY_PARSER(yes_no);   /* bool */
 KEY_PARSER(duration); /* uint64_t us; arg 1: 0 means infinity; arg 2: infinity means 0 (none) */

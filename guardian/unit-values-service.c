@@ -101,6 +101,7 @@ KEY_PARSER(exec) {
                 int r = exec_command_parse(&c->u->arena, &value, &cmd, &why);
                 if (r < 0)
                         return r == -EINVAL ? BAD(c, "%s", why) : r;
+                cmd.file = c->file;
                 cmd.line = c->line;
                 r = unit_specifiers(c, cmd.path, &cmd.path);
                 for (unsigned i = 0; i < cmd.argc && r == 0; i++)

@@ -79,6 +79,16 @@ KEY_PARSER(text) {
         return 0;
 }
 
+KEY_PARSER(user) {
+        c->u->user_at = (UnitRef){.file = c->file, .line = c->line};
+        return parse_text(c, k, value, field);
+}
+
+KEY_PARSER(group) {
+        c->u->group_at = (UnitRef){.file = c->file, .line = c->line};
+        return parse_text(c, k, value, field);
+}
+
 /* Splits and expands a list value; check(word) says what is wrong with one, or NULL. Empty resets. */
 static int read_list(KeyContext *c, const char *value, StrList *l, const char *(*check)(const char *word)) {
         StrList words = {0};

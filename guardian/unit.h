@@ -55,6 +55,7 @@ typedef struct ExecCommand {
         bool ignore_failure; /* prefix - */
         bool privileged;     /* prefix + : User= and Group= do not apply */
         bool no_expand;      /* prefix : */
+        const char *file; /* where it stands, the unit's file or a drop-in; NULL: in a probe */
         unsigned line;
 } ExecCommand;
 
@@ -158,6 +159,7 @@ typedef struct UnitConfig {
         KillMode kill_mode;
         NotifyAccess notify_access;
         char *user, *group; /* NULL: Guardian's own */
+        UnitRef user_at, group_at; /* where they stand; name is not set */
         StrList supplementary_groups;
         char *working_directory; /* NULL: "/" as PID 1, Guardian's own otherwise */
         bool working_directory_optional;

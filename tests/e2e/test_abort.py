@@ -2,6 +2,8 @@
 """What a unit that does not get ready does to a boot: abort, degraded, retries."""
 import os
 import re
+import shutil
+import subprocess
 import unittest
 
 from harness import Guardian, main, service
@@ -86,6 +88,29 @@ class Abort(unittest.TestCase):
         with Guardian({"gone.chunk": service("/nonexistent/program", service={"Restart": "no"})}) as g:
             self.assertEqual(g.wait(), 75)
             self.assertRegex(g.log, r"boot aborted unit=gone reason=.*/nonexistent/program")
+
+    def check(self, g):
+        r = subprocess.run(g.argv() + ["--check"], capture_output=True, text=True, timeout=60)
+        return r.returncode, r.stdout + r.stderr
+
+    def test_check_names_what_cannot_be_started(self):
+        units = {"gone.chunk": service("/nonexistent/program"), "bare.chunk": service("no-such-program-anywhere"),
+                 "data.chunk": service("/etc/passwd"), "whose.chunk": service("/bin/sleep 1", service={"User": "nobody-has-this-name"}),
+                 "group.chunk": service("/bin/sleep 1", service={"Group": "nobody-has-this-name"}),
+                 "good.chunk": service("sleep 1", service={"User": "0", "Group": "root"}),
+                 "may.chunk": service("-/nonexistent/program")}
+        g = Guardian(units, pid1=False)
+        self.addCleanup(shutil.rmtree, g.dir, True)
+        code, out = self.check(g)
+        self.assertEqual(code, 65, out)
+        for name, line, text in (("gone", 2, "program '/nonexistent/program' is not found"), ("bare", 2, "sought in PATH"),
+                                 ("data", 2, "program '/etc/passwd' is not executable"), ("whose", 2, "User=nobody-has-this-name"),
+                                 ("group", 2, "Group=nobody-has-this-name")):
+            self.assertRegex(out, r"%s\.chunk:%d: .*%s" % (name, line, text))
+        self.assertNotRegex(out, r"(good|may)\.chunk")
+        for name in ("gone", "bare", "data", "whose", "group"):
+            os.unlink(os.path.join(g.units, name + ".chunk"))
+        self.assertEqual(self.check(g)[0], 0)
 
     def test_what_cannot_be_started_is_not_retried(self):
         always = {"Restart": "always", "RestartSec": "1ms"}
