@@ -58,6 +58,20 @@ static void code_result(const Call *c, Code code, const char *reason) {
         buf_done(&out);
 }
 
+static const char *needs_role(const Call *c, Role role, char *out, size_t cap) {
+        if (c->peer->kind != PEER_PERSON)
+                return "a unit may not ask for this";
+        snprintf(out, cap, "your role is %s; it takes %s", role_to_string((int)c->peer->role), role_to_string((int)role));
+        return out;
+}
+
+/* The answer of a switch that is Guardian's own: its verb says the role. */
+static void switch_result(const Call *c, const char *verb, Code code) {
+        char text[96];
+        const EnforceVerb *v = enforce_verb(str_of(verb));
+        code_result(c, code, code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "");
+}
+
 static void propose(const Call *c, Str action, Str target) {
         EnforceProposal p = {.kind = actor_kind(c->peer), .actor = c->peer->actor, .uid = c->peer->uid, .role = c->peer->role,
                 .action = action, .target = target, .incident = UINT64_MAX, .reason = msg_str(c->msg, TAG_REASON)};
@@ -175,11 +189,12 @@ static void verb_pause(const Call *c) {
                 code_result(c, CODE_INVALID, "a reason is missing");
                 return;
         }
-        code_result(c, enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()), "");
+        switch_result(c, "pause",
+                enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()));
 }
 
 static void verb_resume(const Call *c) {
-        code_result(c, enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()), "");
+        switch_result(c, "resume", enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
 }
 
 /* A bootstrap exemption: it waits for neither gate nor ledger. */
@@ -194,7 +209,7 @@ static void verb_shutdown(const Call *c) {
         Str reason = msg_str(c->msg, TAG_REASON);
         Code code = enforce_shutdown(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now());
         if (code != CODE_OK) {
-                code_result(c, code, "");
+                switch_result(c, "shutdown", code);
                 return;
         }
         snprintf(c->m->shutdown_why, sizeof(c->m->shutdown_why), "shutdown by %s%s%.*s", c->peer->actor, reason.n ? ": " : "",
@@ -210,8 +225,8 @@ static void verb_break_glass(const Call *c) {
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "ttl"));
         if (parse_duration_us(text, &ttl) < 0)
                 ttl = 0;
-        code_result(c, enforce_break_glass(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role,
-                               msg_str(c->msg, TAG_REASON), ttl, manager_now()), "");
+        switch_result(c, "break_glass", enforce_break_glass(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role,
+                                                msg_str(c->msg, TAG_REASON), ttl, manager_now()));
 }
 
 /* ---- streams and waiting */
@@ -348,7 +363,8 @@ static void on_call(Control *control, uint64_t client, const Peer *peer, const M
         } else if (peer->role < v->role) {
                 log_warning("refused for its role", LOG_STR("actor", peer->actor), LOG_STR("verb", v->name),
                         LOG_STR("role", role_to_string((int)peer->role)));
-                verb_refuse(&c, CODE_DENIED_BY_ROLE, "your role may not do this");
+                char text[96];
+                verb_refuse(&c, CODE_DENIED_BY_ROLE, needs_role(&c, v->role, text, sizeof(text)));
         } else {
                 v->fn(&c);
         }

@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by the other scripts: packages, build folder, the few words they share.
 set -eu
+# --help: the comment at the head of the script, and nothing is built. script/bench has more to say.
+case $(basename "$0"):${1:-} in
+bench:*) ;;
+*:-h | *:--help)
+        sed -n '3,/^[^#]/{/^[^#]/q;s/^# \{0,1\}//;p;}' "$0"
+        exit 0
+        ;;
+esac
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_number(RuleType t) {
@@ -208,7 +209,11 @@ void rule_const_text(const RuleConst *c, RuleOp op, char *out, size_t cap) {
                 rule_put(out, cap, &at, "%" PRId64, c->i);
                 break;
         case RULE_DOUBLE:
-                rule_put(out, cap, &at, "%.17g", c->d);
+                /* the shortest text that is read back as the same number: 0.7, not 0.69999999999999996 */
+                snprintf(text, sizeof(text), "%.15g", c->d);
+                if (strtod(text, NULL) != c->d)
+                        snprintf(text, sizeof(text), "%.17g", c->d);
+                rule_put(out, cap, &at, "%s", text);
                 break;
         case RULE_BOOL:
                 rule_put(out, cap, &at, c->b ? "true" : "false");

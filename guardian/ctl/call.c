@@ -96,7 +96,8 @@ static int answers(Ctl *c, Client *to, const CtlCall *call, uint64_t req, Buf *p
                         continue;
                 if (a.status != 0 && a.status != CTL_WAITING && !call->silent)
                         ctl_refused(call, &a);
-                return a.status;
+                /* a name that Guardian does not have is a slip in the command line */
+                return strcmp(code, "unknown_action") == 0 ? CTL_USAGE : a.status;
         }
 }
 

@@ -109,6 +109,7 @@ int main(int argc, char **argv) {
                 .guardian.fd = -1,
                 .guardian.pending_fd = -1};
         signal(SIGPIPE, SIG_IGN);
+        text_whole = !terminal;
         default_dirs(&c);
         int r = common_options(&c, &argc, argv);
         if (r != 0)

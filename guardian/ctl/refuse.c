@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Refusals in words: what was asked, the stable code, the reason, and what the person may do about it. */
 #include "common/cleanup.h"
+#include "common/error.h"
 #include "common/json/json-read.h"
 #include "common/vocab.h"
 #include "guardian/ctl/ctl.h"
@@ -19,7 +20,8 @@ static const struct {
         {CODE_LEDGER_ROLLBACK, "the ledger lost records that it had acknowledged",
                 "guardianctl ledger verify"},
         {CODE_DENIED_BY_RULE, "a rule denies it", NULL},
-        {CODE_DENIED_BY_ROLE, "your role may not do this", "policies/roles.yaml says who may"},
+        {CODE_DENIED_BY_ROLE, "your role may not do this",
+                "/etc/guardian/policies/roles.yaml says who has which role"},
         {CODE_DEFAULT_DENY, "no rule allows it", NULL},
         {CODE_APPROVAL_MISMATCH, "the approval is for another request", NULL},
         {CODE_APPROVAL_USED, "the approval was used already", NULL},
@@ -35,10 +37,9 @@ static const struct {
         {CODE_HEAL_NOT_LISTED, "the unit does not list this action under Heal=", NULL},
         {CODE_UNKNOWN_UNIT, "there is no such unit", "guardianctl status lists the units"},
         {CODE_UNKNOWN_ID, "there is no such id", NULL},
-        {CODE_UNKNOWN_ACTION, "there is no such action",
-                "restart_service and the other healing actions: guardianctl(1)"},
+        {CODE_UNKNOWN_ACTION, "there is no such action", NULL},
         {CODE_RATE_LIMITED, "too many requests", "try again in a moment"},
-        {CODE_PINNED, "the unit is pinned", "guardianctl unpin UNIT"},
+        {CODE_PINNED, "the unit is pinned", NULL},
         {CODE_TARGET_BUSY, "another action on this unit is under way",
                 "guardianctl approvals; guardianctl status UNIT"},
         {CODE_TIMEOUT, "it was not done in time", "guardianctl why UNIT; guardianctl logs UNIT"},
@@ -55,10 +56,39 @@ static void what_was_asked(const CtlCall *call, char *out, size_t cap) {
                 snprintf(out + n, cap - n, " %s", call->units[0]);
 }
 
+/* What the person may do next where it depends on what was asked. "" where it does not. */
+static void special_hint(const CtlCall *call, int code, char *out, size_t cap) {
+        const char *names[_HEAL_MAX], *action = "";
+        out[0] = 0;
+        for (int i = 0; i < (int)_HEAL_MAX; i++)
+                names[i] = healing_action_to_string(i);
+        for (unsigned i = 0; i < call->n_args; i++)
+                if (strncmp(call->args[i], "action=", 7) == 0)
+                        action = call->args[i] + 7;
+        const char *near = nearest_name(action, names, ELEMENTSOF(names));
+        if (code == CODE_UNKNOWN_ACTION && near)
+                snprintf(out, cap, "did you mean '%s'?", near);
+        else if (code == CODE_UNKNOWN_ACTION)
+                snprintf(out, cap, "restart_service and the other healing actions: guardianctl(1)");
+        else if (code == CODE_UNKNOWN_ID && strcmp(call->verb, "incident") == 0)
+                snprintf(out, cap, "guardianctl incidents lists them");
+        else if (code == CODE_UNKNOWN_ID &&
+                 (strcmp(call->verb, "approve") == 0 || strcmp(call->verb, "deny") == 0))
+                snprintf(out, cap, "guardianctl approvals lists them");
+        else if (code == CODE_PINNED)
+                snprintf(out, cap, "guardianctl unpin %s", call->n_units == 1 ? call->units[0] : "UNIT");
+}
+
+/* A start of what is pinned down fails at the unit itself, whatever its gate said. */
+static int code_of(const CtlAnswer *a) {
+        int code = code_from_string(str_of(a->code));
+        return code == CODE_FAILED && str_eq(a->message, "the unit is pinned") ? (int)CODE_PINNED : code;
+}
+
 void ctl_refused(const CtlCall *call, const CtlAnswer *a) {
         auto_json json_t *d = NULL;
-        char what[200];
-        int code = code_from_string(str_of(a->code));
+        char what[200], special[160];
+        int code = code_of(a);
         const char *text = NULL, *hint = NULL;
         what_was_asked(call, what, sizeof(what));
         for (size_t i = 0; i < ELEMENTSOF(WORDS); i++)
@@ -74,6 +104,9 @@ void ctl_refused(const CtlCall *call, const CtlAnswer *a) {
                 json_get_i64(d, "decision_index", -1) >= 0)
                 fprintf(stderr, "  guardianctl why %lld tells which rule decided\n",
                         (long long)json_get_i64(d, "decision_index", 0));
+        special_hint(call, code, special, sizeof(special));
+        if (special[0])
+                hint = special;
         if (hint)
                 fprintf(stderr, "  hint: %s\n", hint);
 }

@@ -2,6 +2,7 @@
 /* `boot`: timeline, blame, critical chain, and the SVG plot. */
 #include "common/json/json-read.h"
 #include "guardian/ctl/show.h"
+#include "guardian/ctl/text.h"
 #include <errno.h>
 #include <string.h>
 
@@ -57,8 +58,9 @@ void show_boot(Ctl *c, Str body) {
                 for (int x = at < 0 ? 0 : at; x <= to && x < 25; x++)
                         line[x] = '#';
                 line[25] = 0;
-                printf("%8g %9.1f %9.1f  %-20.20s |%s|\n", b[i].priority, b[i].start, b[i].ready, b[i].name,
-                        line);
+                printf("%8g %9.1f %9.1f  ", b[i].priority, b[i].start, b[i].ready);
+                text_cell(b[i].name, 20, false);
+                printf("|%s|\n", line);
         }
         qsort(b, n, sizeof(*b), slower);
         printf("\nblame:\n");

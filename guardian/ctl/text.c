@@ -80,16 +80,18 @@ void text_errorf(const char *fmt, ...) {
         wrap(stderr, 0, 2, text);
 }
 
+bool text_whole;
+
 void text_cell(const char *text, int width, bool last) {
         int w = 0;
         for (; *text; text++) {
-                if (!continuation(*text) && w == width)
+                if (!text_whole && !continuation(*text) && w == width)
                         break;
                 w += !continuation(*text);
                 put(stdout, text, 1);
         }
         if (!last)
-                printf("%*s ", width - w, "");
+                printf("%*s ", w < width ? width - w : 0, "");
         else
                 putchar('\n');
 }

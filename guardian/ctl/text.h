@@ -12,7 +12,9 @@ void text_wrap(int at, int hang, const char *text);
 void text_wrapf(int at, int hang, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A whole message on stderr, likewise wrapped. */
 void text_errorf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* One column of a table: cut to width code points, padded unless it is the last. */
+/* One column of a table: cut to width code points, padded unless it is the last. Programs that read a pipe
+ * get it whole: text_whole. */
+extern bool text_whole;
 void text_cell(const char *text, int width, bool last);
 /* As it is, control characters but tab replaced by '?'. */
 void text_clean(Str s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
 #include <errno.h>
+#include <stdio.h>
 
 /* What Guardian itself refuses before anybody is asked, in the order of consent.md sections 4 to 6. */
 typedef struct Ask {
@@ -9,6 +10,7 @@ typedef struct Ask {
         EnforceTarget target;
         char unit[129], correlation_id[81];
         const char *reason;
+        char text[96]; /* of a reason that is made up here */
 } Ask;
 
 static void refuse(Enforce *e, const Ask *a, Code code) {
@@ -46,7 +48,9 @@ static Code check_who(Enforce *e, Ask *a, EnforceNow now) {
                 return CODE_UNKNOWN_ACTION;
         }
         if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role) {
-                a->reason = "your role does not allow it";
+                snprintf(a->text, sizeof(a->text), "your role is %s; it takes %s",
+                        role_to_string((int)a->in->role), role_to_string((int)a->verb->role));
+                a->reason = a->text;
                 return CODE_DENIED_BY_ROLE;
         }
         bool proposer = a->in->kind == ACTOR_UNIT && strcmp(a->in->actor, e->proposer_unit) == 0;

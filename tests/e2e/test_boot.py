@@ -78,6 +78,7 @@ class Boot(unittest.TestCase):
         with Guardian({"base.chunk": USER["base.chunk"]}) as g:
             g.wait_boot()
             g.ctl("boot", "--plot", "/nonexistent/boot.svg", code=1)
+            g.ctl("boot", "--plot", "/nonexistent/boot.svg", code=1)
             doc = g.ctl("--json", "boot").json
             self.assertEqual(doc["state"], "running")
             self.assertEqual([s["priority"] for s in doc["stages"]], [1, 1.5, 1.6, 3])

@@ -71,6 +71,15 @@ class Roles(unittest.TestCase):
                             self.assertEqual(r.code, 0 if uid in may else 4, r)
                             if r.code and verb[0] in ("restart", "pin", "propose", "mode", "lockdown"):
                                 self.assertEqual(r.json["code"], "denied_by_role")
+                told = as_uid(g, OBSERVER, "pause", "x").err.replace("\n  ", " ")
+                self.assertIn("your role is observer; it takes operator", told)
+                self.assertIn("your role is nobody; it takes observer", as_uid(g, NOBODY, "boot").err)
+                self.assertIn("your role is operator; it takes admin", as_uid(g, OPERATOR, "lockdown", "on").err)
+                r = g.ctl_any("--json", "propose", "restart_servce", "web")
+                self.assertEqual((r.code, r.json["code"]), (64, "unknown_action"), r)
+                self.assertIn("did you mean 'restart_service'", g.ctl("propose", "restart_servce", "web", code=64).err)
+                self.assertIn("guardianctl approvals", g.ctl("approve", "foo", code=6).err)
+                self.assertIn("guardianctl incidents", g.ctl("incident", "inc_x", code=6).err)
                 # who was refused for the role left no decision behind
                 actors = {x["actor"] for x in g.records("--kind", "decision")}
                 self.assertLessEqual(actors, {"uid:%d" % OPERATOR, "uid:%d" % ADMIN})
@@ -100,6 +109,7 @@ class Roles(unittest.TestCase):
             self.assertEqual([(a["id"], a["target"], a["state"], a["requested_by"]) for a in pending],
                              [(ident, "vital", "pending", "uid:%d" % OPERATOR)])
             self.assertEqual(g.status()["guardian"]["pending_approvals"], 1)
+            self.assertIn(ident, g.ctl("approvals").out)
             for uid, code in ((NOBODY, "denied_by_role"), (OBSERVER, "denied_by_role"), (OPERATOR, "self_approval")):
                 v = as_uid(g, uid, "--json", "approve", ident)
                 self.assertEqual(v.json["code"], code, v)
@@ -109,6 +119,8 @@ class Roles(unittest.TestCase):
             self.assertEqual((v.code, v.json["code"]), (0, "ok"), v)
             g.until("it is restarted", lambda: g.unit("vital")["pid"] not in (None, old))
             g.until("the act is on record", lambda: g.records("--kind", "action"))
+            self.assertNotIn(ident, g.ctl("approvals").out)
+            self.assertIn(ident, g.ctl("approvals", "--all").out)
             rows = [x for x in g.records("--correlation-id", r.json["correlation_id"]) if x["kind"] != "event"]
             self.assertEqual([x["kind"] for x in rows], ["decision", "approval", "decision", "intent", "action"])
             self.assertEqual(rows[0]["body"]["verdict"], "require_approval")

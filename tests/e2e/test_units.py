@@ -74,12 +74,14 @@ class Verbs(unittest.TestCase):
             g.kill_unit("web")
             u = g.wait_unit("web", "backoff")
             self.assertEqual(u["restarts"], 0)
+            self.assertIn("guardianctl unpin web", g.ctl("start", "web", code=1).err)
             r = g.ctl("--json", "start", "web", code=1).json
             self.assertIn("pin", r["code"] + r["reason"])
             g.ctl("unpin", "web")
             u = g.wait_unit("web", "running")
             self.assertEqual((u["pinned"], u["pid"] != first["pid"]), (None, True))
             g.ctl("pin", "web", "up")
+            self.assertIn("guardianctl unpin web", g.ctl("stop", "web", code=1).err)
             r = g.ctl("--json", "stop", "web", code=1).json
             self.assertIn("pin", r["code"] + r["reason"])
             self.assertEqual(g.unit("web")["pid"], u["pid"])
@@ -150,7 +152,7 @@ class Verbs(unittest.TestCase):
             self.assertEqual(g.ctl_any("restart", "nobody").code, 6)
             self.assertEqual(g.ctl_any("propose", "restart_service", "nobody").code, 6)
             self.assertEqual(g.ctl_any("approve", "apr_nothing").code, 6)
-            self.assertEqual(g.ctl_any("propose", "fly_away", "web").code, 4)
+            self.assertEqual(g.ctl_any("propose", "fly_away", "web").code, 64)  # a slip in the command line
             self.assertEqual(g.ctl_any("frobnicate").code, 64)
             self.assertEqual(g.ctl_any("restart").code, 64)
             r = g.ctl("--json", "propose", "clear_cache", "web", code=4).json

@@ -80,6 +80,10 @@ START_TEST(cells_count_characters_not_bytes) {
         ck_assert_str_eq(printed, "\xc3\xa4\xc3\xb6\xc3\xbc   ");
         PRINTED(text_cell("\xc3\xa4\xc3\xb6\xc3\xbc", 2, false));
         ck_assert_str_eq(printed, "\xc3\xa4\xc3\xb6 ");
+        text_whole = true; /* not a terminal */
+        PRINTED(text_cell("abcdef", 2, false));
+        ck_assert_str_eq(printed, "abcdef ");
+        text_whole = false;
 }
 END_TEST
 
