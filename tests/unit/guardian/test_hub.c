@@ -63,6 +63,8 @@ static void spawn_once(void) {
 
 static void setup(void) {
         char ignored[256];
+        /* Guardian logs to its stdout, which here belongs to the test protocol of the parent */
+        ck_assert_int_eq(dup2(STDERR_FILENO, STDOUT_FILENO), STDOUT_FILENO);
         log_setup("test", STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
         spawn_once();
         world_begin();
