@@ -190,6 +190,7 @@ class Verbs(unittest.TestCase):
                                "LivenessProbeFailureThreshold": "2"})
         with Guardian({"probe.chunk": text}) as g:
             g.wait_boot()
+            g.wait_log("probe: up")  # from here on it does not remove the file itself
             g.until("healthy", lambda: g.unit("probe")["health"] == "healthy")
             mark = g.mark()
             with open(os.path.join(g.dir, "sick"), "w"):
