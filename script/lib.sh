@@ -56,10 +56,10 @@ ensure_clang() {
         ensure_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 }
 
-# build: the programs, in $build/stage afterwards.
+# build [meson options]: the programs, in $build/stage afterwards.
 build() {
         build=$(build_dir)
-        compile
+        compile "$@"
 }
 
 # compile [CC=compiler] [meson options]: configures the folder $build once and compiles it.
@@ -67,7 +67,8 @@ compile() {
         # Debian's tools, not those of a language manager that stands first on PATH.
         PATH=/usr/bin:$PATH
         export PATH
-        log=${TMPDIR:-/tmp}/guardian-build-$(id -u).log
+        log=$(mktemp "${TMPDIR:-/tmp}/guardian-build.XXXXXX")
+        trap 'rm -f "$log"' EXIT
         if [ ! -e "$build/build.ninja" ]; then
                 say "configuring $build"
                 cc=
@@ -76,6 +77,7 @@ compile() {
         fi
         say "building $build"
         meson compile -C "$build" >"$log" 2>&1 || { tail -n 60 "$log" >&2; die "the build failed"; }
+        rm -f "$log"
         stage=$top/$build/stage
         case $build in /*) stage=$build/stage ;; esac
 }
