@@ -96,8 +96,7 @@ static int answers(Ctl *c, Client *to, const CtlCall *call, uint64_t req, Buf *p
                         continue;
                 if (a.status != 0 && a.status != CTL_WAITING && !call->silent)
                         ctl_refused(call, &a);
-                /* a name that Guardian does not have is a slip in the command line */
-                return strcmp(code, "unknown_action") == 0 ? CTL_USAGE : a.status;
+                return a.status;
         }
 }
 

@@ -322,8 +322,10 @@ class Guardian:
         if self.proc.poll() is None:
             # before that it could not know that it is to stop
             self.until("guardian runs", lambda: self.proc.poll() is not None or "guardian: " in self.log or self.is_guardian())
-            if self.proc.poll() is None:
+            try:
                 self.signal(signal.SIGTERM)
+            except (IndexError, ProcessLookupError):
+                pass  # it ended by itself, and unshare is about to
         return self.wait()
 
     def wait(self):

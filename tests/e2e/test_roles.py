@@ -76,8 +76,8 @@ class Roles(unittest.TestCase):
                 self.assertIn("your role is nobody; it takes observer", as_uid(g, NOBODY, "boot").err)
                 self.assertIn("your role is operator; it takes admin", as_uid(g, OPERATOR, "lockdown", "on").err)
                 r = g.ctl_any("--json", "propose", "restart_servce", "web")
-                self.assertEqual((r.code, r.json["code"]), (64, "unknown_action"), r)
-                self.assertIn("did you mean 'restart_service'", g.ctl("propose", "restart_servce", "web", code=64).err)
+                self.assertEqual((r.code, r.json["code"]), (4, "unknown_action"), r)
+                self.assertIn("did you mean 'restart_service'", g.ctl("propose", "restart_servce", "web", code=4).err)
                 self.assertIn("guardianctl approvals", g.ctl("approve", "foo", code=6).err)
                 self.assertIn("guardianctl incidents", g.ctl("incident", "inc_x", code=6).err)
                 # who was refused for the role left no decision behind

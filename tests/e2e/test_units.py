@@ -152,7 +152,7 @@ class Verbs(unittest.TestCase):
             self.assertEqual(g.ctl_any("restart", "nobody").code, 6)
             self.assertEqual(g.ctl_any("propose", "restart_service", "nobody").code, 6)
             self.assertEqual(g.ctl_any("approve", "apr_nothing").code, 6)
-            self.assertEqual(g.ctl_any("propose", "fly_away", "web").code, 64)  # a slip in the command line
+            self.assertEqual(g.ctl_any("propose", "fly_away", "web").code, 4)  # refused
             self.assertEqual(g.ctl_any("frobnicate").code, 64)
             self.assertEqual(g.ctl_any("restart").code, 64)
             r = g.ctl("--json", "propose", "clear_cache", "web", code=4).json
