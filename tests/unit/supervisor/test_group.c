@@ -280,8 +280,9 @@ static void daemon_is_found(void) {
         start(&g, "daemon", 1, &ended, true);
         while (ended == 0)
                 reap_once();
-        /* its middle process is an orphan that ends by itself */
-        while (count_members(&g) > 1)
+        /* Its middle process is an orphan that ends by itself; while it does, a look may find neither of the two (the known gap of
+         * containment without a cgroup). */
+        while (count_members(&g) != 1)
                 reap_once();
         ck_assert_uint_eq(count_members(&g), 1);
         ck_assert(!group_empty(&g));
