@@ -157,12 +157,6 @@ static void signal_leftovers(Manager *m, int sig) {
                 on_leftover_deadline, m);
 }
 
-static void on_settled(void *user, uint64_t now_us) {
-        (void)user;
-        (void)now_us;
-        pid1_release_pages();
-}
-
 static void carry_out(Manager *m, const BootOrder *o) {
         ManagedUnit *u = o->unit != PLAN_NONE && o->type != BOOT_ORDER_STAGE ? &m->units[o->unit] : NULL;
         switch (o->type) {
@@ -191,8 +185,6 @@ static void carry_out(Manager *m, const BootOrder *o) {
                 log_notice(m->boot.state == BOOT_DEGRADED ? "boot degraded" : "boot finished",
                         LOG_U64("units", m->n_units), LOG_U64("ms", m->boot_us / 1000));
                 lifecycle_boot(m, "finished", boot_state_to_string(m->boot.state));
-                /* once the boot's last messages are through: what comes then is mostly waiting */
-                timer_heap_set(&m->heap, &m->settle_timer, clock_boot_us() + 1000000, on_settled, m);
                 break;
         case BOOT_ORDER_ABORT:
                 boot_aborted(m, o->unit);

@@ -154,7 +154,6 @@ struct Manager {
         bool stopping;
         bool leftovers; /* units are down, orphans may be left */
         TimerId leftover_timer;
-        TimerId settle_timer;
         bool shutdown_asked; /* by a person: carried out at the end of this turn, after the answer */
         int shutdown_status;
         char shutdown_why[256];

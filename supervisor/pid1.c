@@ -16,9 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/mman.h>
-#include <malloc.h>
-#include <inttypes.h>
 
 int pid1_fill_stdio(void) {
         for (;;) {
@@ -134,19 +131,4 @@ void pid1_hold_stop(void) {
 
 void pid1_take_stop(void) {
         stop_signals(SIG_UNBLOCK);
-}
-
-void pid1_release_pages(void) {
-        auto_fclose FILE *f = fopen("/proc/self/maps", "re");
-        char line[512];
-
-        malloc_trim(0);
-        while (f && fgets(line, sizeof(line), f)) {
-                uintptr_t from, to;
-                char perms[5];
-
-                if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, perms) == 3 &&
-                        strcmp(perms, "r-xp") == 0 && strchr(line, '/'))
-                        (void)madvise((void *)from, to - from, MADV_DONTNEED);
-        }
 }

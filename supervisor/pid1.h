@@ -28,9 +28,3 @@ void pid1_signals(void);
  * it once the handlers stand. Children are spawned with an empty mask in any case. */
 void pid1_hold_stop(void);
 void pid1_take_stop(void);
-/*
- * Gives back what only the boot needed: free heap (malloc_trim(3)) and the mapped pages of code, ours and the libraries'
- * (MADV_DONTNEED on executable file mappings, which are never written: what is used again is mapped again from the page
- * cache). For a process that sits idle for months. Does nothing where /proc/self/maps can't be read.
- */
-void pid1_release_pages(void);
