@@ -34,7 +34,7 @@ ManagedUnit *manager_unit(Manager *m, Str name) {
 enum { QUEUE_PER_UNIT = 16, QUEUE_MIN = 64 };
 
 static int queue_grow(Manager *m, uint32_t cap) {
-        UnitQueueItem *q = calloc(cap, sizeof(*q));
+        UnitQueueItem *q = reallocarray(NULL, cap, sizeof(*q)); /* not zeroed: pages that no event reaches cost nothing */
         if (!q)
                 return -ENOMEM;
         for (uint32_t i = 0; i < m->q_len; i++)
@@ -496,6 +496,8 @@ void manager_free(Manager *m) {
                 free(u->evidence);
                 free(u->env_files);
                 u->env_files = NULL;
+                free(u->status_text);
+                u->status_text = NULL;
         }
         verb_logs_done(m);
         m->control = control_free(m->control);

@@ -58,7 +58,7 @@ typedef struct PendingAct {
         uint64_t instance; /* when it began */
 } PendingAct;
 
-enum { UNIT_ISSUES_MAX = 8 };
+enum { UNIT_ISSUES_MAX = 8, STATUS_TEXT_MAX = 127 };
 struct ManagedUnit {
         Manager *m;
         uint32_t index; /* in manager->units and in the plan */
@@ -79,7 +79,7 @@ struct ManagedUnit {
         Evidence *evidence;  /* last taken */
         char *issues[UNIT_ISSUES_MAX]; /* of the last validation or failed start; owned */
         unsigned n_issues;
-        char status_text[128]; /* STATUS= */
+        char *status_text;   /* STATUS=, owned; NULL: none */
         uint64_t since_ns;   /* wall, of the visible state */
         uint64_t rss_ready;  /* bytes, when it became ready */
         PendingAct act;

@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "guardian/unit-exec.h"
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 typedef struct Parser {
@@ -332,7 +333,7 @@ static bool default_dirs(Options *o, char *const *env, uid_t uid, const char *ex
 int options_parse(int argc, char **argv, char *const *env, uid_t uid, const char *exe, Options *ret,
         char *error, size_t cap) {
         Parser p = {.argc = argc, .argv = argv, .o = ret, .error = error, .cap = cap};
-        memset(ret, 0, sizeof(*ret));
+        memset(ret, 0, offsetof(Options, unit_dirs));
         ret->log_level = LOG_LEVEL_INFO;
         ret->stop_timeout_us = 10000000;
         *error = 0;

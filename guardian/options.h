@@ -27,16 +27,16 @@ typedef struct Options {
         uint64_t stop_timeout_us; /* 10 s unless given */
 
         char state_dir[1024], runtime_dir[1024];
-        bool state_given, runtime_given; /* by option or environment */
-        char prefix[1024];               /* parent of the bin directory the program is in */
-        char core_dir[1100];             /* PREFIX/lib/guardian/units */
-        char libexec_dir[1100];          /* PREFIX/libexec/guardian */
-        char unit_dirs[OPTIONS_DIRS_MAX][1100];
+        bool state_given, runtime_given;         /* by option or environment */
+        char prefix[1024];                       /* parent of the bin directory the program is in */
+        char core_dir[1100];                     /* PREFIX/lib/guardian/units */
+        char libexec_dir[1100];                  /* PREFIX/libexec/guardian */
         unsigned n_unit_dirs, n_unit_dirs_given; /* the last n_given are from --units and must exist */
-        char policy_dirs[OPTIONS_DIRS_MAX][1100];
         unsigned n_policy_dirs, n_policy_dirs_given;
         const char *only[OPTIONS_ONLY_MAX];
         unsigned n_only;
+        /* Last, and never cleared: of 70 KiB only what is used costs memory. */
+        char unit_dirs[OPTIONS_DIRS_MAX][1100], policy_dirs[OPTIONS_DIRS_MAX][1100];
 } Options;
 
 /* exe: absolute path of the running program (/proc/self/exe). 0; -EINVAL (exit status 64) with `error`, one

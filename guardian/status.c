@@ -99,7 +99,7 @@ static void unit_json(Manager *m, JsonWriter *w, const ManagedUnit *u) {
                 json_kv_str(w, "pinned", um->pin == PIN_STATE_UP ? "up" : "down");
         json_key(w, "last_exit");
         exit_json(w, um);
-        json_kv_str(w, "status", u->status_text);
+        json_kv_str(w, "status", u->status_text ? u->status_text : "");
         unsigned left = unit_budget_left(um, clock_boot_us());
         json_key(w, "restart_budget_left");
         if (left == UINT32_MAX)

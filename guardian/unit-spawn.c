@@ -200,13 +200,24 @@ static bool notify_allowed_now(void *user, pid_t sender, uid_t uid) {
                 access == NOTIFY_ALL && u->group_ready && group_has(&u->group, sender));
 }
 
+/* The first 127 bytes are shown; without memory the last one stands. */
+static void set_status_text(ManagedUnit *u, const char *text) {
+        if (u->status_text && strcmp(u->status_text, text) == 0)
+                return; /* many say the same with each heartbeat */
+        char *copy = strndup(text, STATUS_TEXT_MAX);
+        if (copy) {
+                free(u->status_text);
+                u->status_text = copy;
+        }
+}
+
 static void on_notify(void *user, pid_t sender, const NotifyMessage *n, int *fds, unsigned n_fds) {
         ManagedUnit *u = user;
         (void)sender;
         (void)fds;
         (void)n_fds;
         if (n->has_status)
-                str_copy(u->status_text, sizeof(u->status_text), str_of(n->status));
+                set_status_text(u, n->status);
         if (n->ready)
                 unit_feed(u, (UnitEvent){.type = EV_READY}, u->machine.instance);
         if (n->watchdog)

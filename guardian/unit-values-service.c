@@ -243,9 +243,14 @@ KEY_PARSER(limit) {
         unsigned i = 0;
         while (i < c->u->n_limits && c->u->limits[i].resource != l.resource)
                 i++;
-        c->u->limits[i] = l; /* at most one a resource, there are 16 keys */
-        if (i == c->u->n_limits)
+        if (i == c->u->n_limits) { /* at most one a resource, there are 16 keys */
+                UnitLimit *grown = arena_grow(&c->u->arena, c->u->limits, c->u->n_limits, sizeof(l));
+                if (!grown)
+                        return -ENOMEM;
+                c->u->limits = grown;
                 c->u->n_limits++;
+        }
+        c->u->limits[i] = l;
         return 0;
 }
 

@@ -6,7 +6,7 @@
 #include <stdalign.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 512, ARENA_ALIGN = alignof(max_align_t) };
+enum { ARENA_BLOCK = 240, ARENA_ALIGN = alignof(max_align_t) };
 
 typedef struct ArenaBlock {
         struct ArenaBlock *next;
@@ -119,7 +119,7 @@ UnitConfig *unit_config_new(const char *name) {
                 return NULL;
         const char *at = strchr(name, '@');
         u->name = arena_strndup(&u->arena, name, strlen(name));
-        u->prefix = arena_strndup(&u->arena, name, at ? (size_t)(at - name) : strlen(name));
+        u->prefix = at ? arena_strndup(&u->arena, name, (size_t)(at - name)) : u->name;
         bool ok = u->name && u->prefix;
         if (ok && at && at[1]) {
                 u->template_name = arena_strndup(&u->arena, name, (size_t)(at - name) + 1);

@@ -169,7 +169,7 @@ typedef struct UnitConfig {
         mode_t umask;
         bool umask_set, nice_set, oom_set;
         int nice, oom_score_adjust;
-        UnitLimit limits[UNIT_LIMITS_MAX];
+        UnitLimit *limits; /* at most one a resource */
         unsigned n_limits;
         OutputSpec out, err;
         bool err_given; /* StandardError= stands in the file; else err is what out is */

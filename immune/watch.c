@@ -144,18 +144,19 @@ static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
 }
 
 static void describe_exits(const ImmuneCore *c, ImmuneNow now, const ImmuneUnit *u, Alarm *a) {
-        char window[32], how[64] = "";
+        char window[32], how[64] = "", all[512];
 
         format_duration(c->policy->exits.window_us, window, sizeof(window));
         if (u->signal >= 0)
                 snprintf(how, sizeof(how), ", last by signal %lld", (long long)u->signal);
         else if (u->code >= 0)
                 snprintf(how, sizeof(how), ", last with status %lld", (long long)u->code);
-        snprintf(a->text, sizeof(a->text), "%s: %u ends in %s%s (%s), %llu restarts%s", u->name,
+        snprintf(all, sizeof(all), "%s: %u ends in %s%s (%s), %llu restarts%s", u->name,
                 unit_recent_ends(u, now.boot_us, c->policy->exits.window_us), window, how,
                 restart_reason_to_string(u->reason), (unsigned long long)u->restarts,
                 u->state == UNIT_QUARANTINED ? "; quarantined, its start limit is used up"
                                              : "; its own restart budget is at work");
+        str_copy(a->text, sizeof(a->text), str_of(all)); /* a very long name costs the end of the sentence */
 }
 
 void unit_detect_exits(ImmuneCore *c, ImmuneNow now, ImmuneUnit *u, bool ended) {

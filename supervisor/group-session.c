@@ -100,7 +100,7 @@ static bool session_known(const Group *g, pid_t session) {
 }
 
 bool session_names_unit(const Group *g, pid_t pid) {
-        char name[sizeof(g->unit) + 1];
+        char name[GROUP_UNIT_MAX + 2];
 
         return proc_environ_get(pid, "GUARDIAN_UNIT", name, sizeof(name)) == 0 && strcmp(name, g->unit) == 0;
 }

@@ -65,8 +65,8 @@ bool group_is_ours(const Group *g, pid_t pid) {
 int group_init(Group *g, GroupRoot *r, const char *unit) {
         int e = 0;
 
-        *g = (Group){.root = r, .dir_fd = -1};
-        if ((size_t)snprintf(g->unit, sizeof(g->unit), "%s", unit) >= sizeof(g->unit))
+        *g = (Group){.root = r, .unit = unit, .dir_fd = -1};
+        if (strlen(unit) > GROUP_UNIT_MAX)
                 return -ENAMETOOLONG;
         if (r->kind == GROUP_CGROUP)
                 e = cgroup_group_init(g);

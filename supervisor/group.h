@@ -50,9 +50,10 @@ void group_root_done(GroupRoot *r);       /* removes what is empty */
 const char *group_kind_name(GroupKind k); /* "cgroup" "session" */
 
 #define GROUP_SESSIONS_MAX 16
+#define GROUP_UNIT_MAX 128 /* bytes of a unit's name */
 typedef struct Group {
         GroupRoot *root;
-        char unit[129];
+        const char *unit; /* borrowed: outlives the group */
         int dir_fd;   /* for LaunchPlan.cgroup_fd; -1 in session mode */
         pid_t leader; /* 0: none yet */
         uint64_t leader_start;
@@ -67,7 +68,7 @@ typedef struct GroupMember {
 } GroupMember;
 
 /* For one unit, kept over its instances. A cgroup that cannot be made is an error (never a silent weaker
- * mode). */
+ * mode). `unit` is kept by reference. -ENAMETOOLONG. */
 int group_init(Group *g, GroupRoot *r, const char *unit);
 /* A new activation begins: forgets leader and sessions. Call while the group is empty. */
 void group_reset(Group *g);

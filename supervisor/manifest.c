@@ -39,14 +39,21 @@ static const char *manifest_line(const char *p, size_t n, ManifestEntry *e) {
         return NULL;
 }
 
+static int append(Manifest *m, const ManifestEntry *e) {
+        ManifestEntry *grown = reallocarray(m->entries, m->n + 1, sizeof(*e)); /* a dozen entries, once */
+
+        if (!grown)
+                return -ENOMEM;
+        m->entries = grown;
+        m->entries[m->n++] = *e;
+        return 0;
+}
+
 int manifest_parse(Manifest *m, const char *text, size_t n, const char *file, Problems *problems) {
         unsigned line = 0;
         int r = 0;
 
         *m = (Manifest){0};
-        m->entries = calloc(MANIFEST_ENTRIES_MAX, sizeof(*m->entries));
-        if (!m->entries)
-                return -ENOMEM;
         while (n > 0) {
                 const char *nl = memchr(text, '\n', n), *wrong = NULL;
                 size_t len = nl ? (size_t)(nl - text) : n;
@@ -59,8 +66,10 @@ int manifest_parse(Manifest *m, const char *text, size_t n, const char *file, Pr
                                 wrong = "the same name a second time";
                         if (!wrong && m->n == MANIFEST_ENTRIES_MAX)
                                 wrong = "more than 256 entries";
-                        if (!wrong)
-                                m->entries[m->n++] = e;
+                        if (!wrong && append(m, &e) < 0) {
+                                manifest_done(m);
+                                return -ENOMEM;
+                        }
                 }
                 if (wrong) {
                         problem_add(

@@ -42,13 +42,13 @@ struct OutputHub {
 
 struct Output {
         OutputHub *hub;
-        char unit[129];
         int fd; /* our end, -1: never opened */
         uv_poll_t poll;
         bool has_poll, reading;
         LineSplitter split;
         LineMark mark;
         uint64_t lines;
+        char unit[];
 };
 
 /* ---- the sink: Guardian's own stdout ---- */
@@ -350,14 +350,15 @@ static void output_on_readable(uv_poll_t *poll, int status, int events) {
 }
 
 int output_new(OutputHub *h, const char *unit, Output **ret) {
-        Output *o = calloc(1, sizeof(*o));
+        size_t name = strlen(unit) + 1;
+        Output *o = calloc(1, sizeof(*o) + name);
 
         if (!o)
                 return -ENOMEM;
         o->hub = h;
         o->fd = -1;
         o->poll.data = o;
-        snprintf(o->unit, sizeof(o->unit), "%s", unit);
+        memcpy(o->unit, unit, name);
         *ret = o;
         return 0;
 }

@@ -55,8 +55,7 @@ static void timer_sift_down(TimerHeap *h, uint32_t pos) {
         timer_place(h, pos, slot);
 }
 
-static int timer_grow(TimerHeap *h) {
-        uint32_t cap = h->cap ? h->cap * 2 : 32;
+static int timer_grow(TimerHeap *h, uint32_t cap) {
         TimerSlot *slots;
         uint32_t *heap;
 
@@ -79,11 +78,7 @@ static int timer_grow(TimerHeap *h) {
 }
 
 int timer_heap_reserve(TimerHeap *h, uint32_t n) {
-        int r = 0;
-
-        while (r == 0 && h->cap < n)
-                r = timer_grow(h);
-        return r;
+        return n > h->cap ? timer_grow(h, n) : 0;
 }
 
 /* The standing slot of a handle, or NULL. */
@@ -123,7 +118,7 @@ int timer_heap_add(TimerHeap *h, uint64_t deadline_us, TimerFn fn, void *user, T
         TimerSlot *s;
 
         if (h->free_head == TIMER_NONE) {
-                int r = timer_grow(h);
+                int r = timer_grow(h, h->cap < UINT32_MAX / 2 ? h->cap * 2 + 32 : TIMER_NONE);
 
                 if (r < 0)
                         return r;

@@ -43,7 +43,7 @@ class Idle(unittest.TestCase):
                 maps = f.read()
             if "asan" in maps or "tsan" in maps or "vgpreload" in maps:
                 self.skipTest("a checker's memory is measured along")
-            self.assertLess(int(field(pid, "Anonymous", "smaps_rollup")), 1536)
+            self.assertLess(int(field(pid, "Anonymous", "smaps_rollup")), 768)
 
 
 if __name__ == "__main__":
