@@ -391,8 +391,9 @@ static bool collect_fds(struct ConnPriv *p, struct msghdr *mh) {
 }
 
 static void stream_end(struct ConnPriv *p, int error) {
+        /* reset: the peer closed without having read everything; what it said itself was read before */
         if (error)
-                end(p, error, strerror(-error));
+                end(p, error == -ECONNRESET ? 0 : error, strerror(-error));
         else if (p->in.len > 0)
                 malformed(p, p->in.len, "end of file inside a frame");
         else

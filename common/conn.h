@@ -17,9 +17,9 @@ typedef struct Conn Conn;
 typedef struct ConnOps {
         /* One message. May call conn_send, conn_close, conn_pause on this connection. */
         void (*on_msg)(Conn *c, Msg *m, void *user);
-        /* The stream ended: reason is "end of file", or what the peer did wrong with the byte offset. Called
-         * once, never from inside conn_send(); the connection is closed already, conn_free() is still to be
-         * called. */
+        /* The stream ended. error 0: the peer closed, whether it had read everything or not; else reason is
+         * what it did wrong, with the byte offset. Called once, never from inside conn_send(); the connection
+         * is closed already, conn_free() is still to be called. */
         void (*on_end)(Conn *c, int error, const char *reason, void *user);
         /* The egress buffer fell below 256 KiB after conn_send() said -ENOBUFS or conn_backlog() passed 1
          * MiB. May be NULL. */

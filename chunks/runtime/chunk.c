@@ -57,7 +57,7 @@ static void on_orphan_limit(uv_timer_t *h) {
 }
 
 void chunk_control_lost(Chunk *c, int error, const char *reason) {
-        if (error != 0 && error != -ECONNRESET) {
+        if (error < 0) {
                 log_error("control pipe failed", LOG_STR("reason", reason));
                 chunk_exit(c, 1);
                 return;

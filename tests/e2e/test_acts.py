@@ -125,6 +125,20 @@ class Parts(unittest.TestCase):
             doc = g.ctl("--json", "restart", "validators").json
             self.assertTrue(doc["ungated"])
 
+    def test_a_chunk_may_end_with_its_pipe_unread(self):
+        """HELLO stays unread: its pipe is closed, not broken, and it gets the time to end by itself."""
+        script = "/bin/sh -c 'exec 3>&-; echo closed; read _ <@DIR@/go; exit 7'"
+        guardian = Guardian({"fake.chunk": service(script, chunk={"CanFail": "yes"},
+                                                   service={"Type": "chunk", "Restart": "no"})}, core=False)
+        os.mkfifo(os.path.join(guardian.dir, "go"))
+        with guardian as g:
+            g.wait_log("fake: closed")
+            g.status()  # a round trip: the pipe's end came before the line, and was looked at
+            go = os.open(os.path.join(g.dir, "go"), os.O_RDWR)
+            os.write(go, b"\n")
+            self.assertEqual(g.wait_log(r"unit ended unit=fake (.*) reason").group(1), "with=status status=7")
+            os.close(go)
+
 
 if __name__ == "__main__":
     main()

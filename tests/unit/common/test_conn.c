@@ -256,6 +256,21 @@ START_TEST(unsent_descriptors_are_closed) {
 }
 END_TEST
 
+/* It did nothing wrong: a part that ends in order may leave something unread. */
+START_TEST(a_peer_that_left_bytes_unread_has_closed) {
+        Side a;
+        int raw = make_raw(&a);
+
+        ck_assert_int_eq(send_result(a.conn, 1, (Str){0}, -1), 0);
+        conn_flush(a.conn);
+        close(raw);
+        spin_until(&a.ends, 1);
+        ck_assert_int_eq(a.error, 0);
+        ck_assert_str_eq(a.reason, strerror(ECONNRESET));
+        conn_free(a.conn);
+}
+END_TEST
+
 static void expect_end(Side *a, int raw, const char *reason) {
         spin_until(&a->ends, 1);
         ck_assert_msg(strstr(a->reason, reason), "'%s' is not in '%s'", reason, a->reason);
@@ -482,6 +497,7 @@ int main(void) {
         tcase_add_test(tc, descriptors_travel_with_their_frame);
         tcase_add_test(tc, many_descriptors_none_leaks);
         tcase_add_test(tc, unsent_descriptors_are_closed);
+        tcase_add_test(tc, a_peer_that_left_bytes_unread_has_closed);
         tcase_add_test(tc, missing_descriptor_ends);
         tcase_add_test(tc, surplus_descriptor_ends);
         tcase_add_test(tc, slow_frame_keeps_its_descriptor);
