@@ -218,12 +218,14 @@ static void pump(Ledger *l) {
                 return;
         if (!l->job)
                 start_job(l);
-        if (!l->page)
+        LedgerState state = ledger_core_state(l->core);
+        if (!l->page && state != LEDGER_FAILED &&
+                state != LEDGER_STOPPED) /* else who asks and asks holds up the end */
                 start_page(l);
         if (!l->spare_out)
                 start_spare(l);
         ledger_service_turn(l->service, now());
-        LedgerState state = ledger_core_state(l->core);
+        state = ledger_core_state(l->core);
         if (state == LEDGER_FAILED)
                 finish(l, EXIT_FAILED);
         else if (state == LEDGER_STOPPED)

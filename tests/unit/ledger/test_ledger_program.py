@@ -4,10 +4,12 @@
 import json
 import os
 import random
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import KINDS, Closed, Ledger  # noqa: E402
@@ -158,6 +160,28 @@ def test_kill(state):
     assert status == 0, result
 
 
+def test_end_under_queries(state):
+    """Who asks without a pause does not hold up the end."""
+    ledger = Ledger(PROGRAM, state).ready()
+    peers = {p.sock: p for p in (ledger.link("uid:%d" % i, "person", True, "admin") for i in range(4))}
+    for peer in peers.values():
+        for _ in range(16):
+            peer.send("QUERY", REQ=7, WRITER="nobody")
+        peer.expect("RESULT")
+    ledger.process.terminate()
+    hangs = time.monotonic() + 60
+    while peers:
+        assert time.monotonic() < hangs, "it goes on answering"
+        for sock in select.select(list(peers), [], [], 60)[0]:
+            try:
+                peers[sock].expect("RESULT")
+                peers[sock].send("QUERY", REQ=7, WRITER="nobody")
+            except (Closed, ConnectionError):
+                del peers[sock]
+    assert ledger.wait() == 0, ledger.errors
+    assert verify(state)[0] == 0
+
+
 def test_export(state):
     """A second implementation recomputes chain and root from the export lines."""
     lines = subprocess.run([LOGTOOL, "export", state], capture_output=True, check=True).stdout
@@ -202,7 +226,7 @@ def test_damage(state):
 
 
 def main():
-    tests = [test_answers, test_two_writers, test_kill, test_export, test_damage]
+    tests = [test_answers, test_two_writers, test_kill, test_end_under_queries, test_export, test_damage]
     print("1..%d" % len(tests))
     state = tempfile.mkdtemp(prefix="guardian-ledger-")
     failed = 0
