@@ -4,11 +4,13 @@
 observed ends the demo with status 1 and Guardian's log."""
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 STAGE = os.path.abspath(sys.argv[1])
@@ -28,7 +30,7 @@ class Demo:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="guardian-demo-")
         os.chmod(self.dir, 0o755)
-        self.log = os.path.join(self.dir, "log")
+        self.log, self.said = [], queue.Queue()  # Guardian's lines; something was said
         self.proc = None
 
     def start(self):
@@ -44,7 +46,24 @@ class Demo:
         argv += [os.path.join(STAGE, "bin/guardian"), "--state", self.dir + "/state", "--runtime", self.dir + "/run",
                  "--units", units]
         print("$ " + " ".join(argv))
-        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
+        self.proc = self.listen(argv, self.log)
+
+    def follow(self):
+        """From now on until() hears the events of the mesh as well."""
+        self.listen([CTL, "--runtime", self.dir + "/run", "--json", "events", "-f"], [])
+
+    def listen(self, argv, lines):
+        proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                errors="replace")
+
+        def read():
+            for line in proc.stdout:
+                lines.append(line)
+                self.said.put(None)
+            proc.wait()
+            self.said.put(None)
+        threading.Thread(target=read, daemon=True).start()
+        return proc
 
     def ctl(self, *args, ok=(0,), show=False, timeout=PATIENCE):
         where = ["--runtime", self.dir + "/run"]
@@ -64,9 +83,11 @@ class Demo:
         return [json.loads(line) for line in self.ctl("--json", "ledger", "query", *args).splitlines()]
 
     def until(self, what, fn):
-        """Asks again until fn gives something; the demo watches from outside, as a person would."""
+        """Asks whenever Guardian or the mesh said something, until fn gives something."""
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        while True:
+            while not self.said.empty():
+                self.said.get()
             if self.proc.poll() is not None:
                 raise Missing("guardian ended with status %d" % self.proc.returncode)
             try:
@@ -75,8 +96,10 @@ class Demo:
                 got = None
             if got:
                 return got
-            time.sleep(0.2)
-        raise Missing("not observed: " + what)
+            try:
+                self.said.get(timeout=max(0, end - time.monotonic()))
+            except queue.Empty:
+                raise Missing("not observed: " + what) from None
 
     def unit(self, name):
         for u in json.loads(self.ctl("--json", "status"))["units"]:
@@ -157,6 +180,7 @@ def story(d):
     say("boot")
     d.start()
     d.until("the boot", lambda: json.loads(d.ctl("--json", "status"))["guardian"]["state"] in ("running", "degraded"))
+    d.follow()
     d.ctl("--no-color", "status", show=True)
     status = json.loads(d.ctl("--json", "status"))
     core = [u for u in status["units"] if u["priority"] < 2]
@@ -183,8 +207,7 @@ def main():
         say("every step was observed")
     except (Missing, subprocess.TimeoutExpired) as e:
         print("\nNOT OBSERVED: %s\n--- guardian's log" % e)
-        with open(d.log) as f:
-            print(f.read()[-8000:])
+        print("".join(d.log)[-8000:])
     finally:
         if d.proc and d.proc.poll() is None:
             d.proc.send_signal(signal.SIGTERM)
