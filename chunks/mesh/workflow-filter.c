@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/mesh/workflow.h"
 #include "common/cleanup.h"
+#include "common/rules/rules-json.h"
 #include "common/rules/rules-yaml.h"
 #include <errno.h>
 #include <math.h>
@@ -220,49 +221,10 @@ int workflow_filter_compile(const YamlNode *filters, const char *file, Problems 
 
 /* ---- evaluation */
 
-enum { SET_ITEMS_MAX = 256 };
 typedef struct FilterScope {
         const json_t *context;
-        Str *set; /* items of the last set asked for, SET_ITEMS_MAX */
+        Str *set; /* items of the last set asked for */
 } FilterScope;
-
-static int set_value(FilterScope *s, const json_t *v, RuleValue *ret) {
-        size_t n = json_array_size(v);
-
-        if (n > SET_ITEMS_MAX)
-                return -E2BIG;
-        if (!s->set)
-                s->set = calloc(SET_ITEMS_MAX, sizeof(*s->set));
-        if (!s->set)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                const json_t *item = json_array_get(v, i);
-
-                if (!json_is_string(item))
-                        return -EINVAL;
-                s->set[i] = (Str){json_string_value(item), json_string_length(item)};
-        }
-        *ret = (RuleValue){.type = RULE_SET, .set = {s->set, n}};
-        return 0;
-}
-
-static int json_value(FilterScope *s, const json_t *v, RuleValue *ret) {
-        if (!v || json_is_null(v))
-                return 1;
-        if (json_is_string(v))
-                *ret = (RuleValue){.type = RULE_STRING, .s = {json_string_value(v), json_string_length(v)}};
-        else if (json_is_integer(v))
-                *ret = (RuleValue){.type = RULE_INT, .i = json_integer_value(v)};
-        else if (json_is_real(v))
-                *ret = (RuleValue){.type = RULE_DOUBLE, .d = json_real_value(v)};
-        else if (json_is_boolean(v))
-                *ret = (RuleValue){.type = RULE_BOOL, .b = json_is_true(v)};
-        else if (json_is_array(v))
-                return set_value(s, v, ret);
-        else
-                return -EINVAL;
-        return 0;
-}
 
 static int derived_value(const json_t *payload, FilterField field, RuleValue *ret) {
         double v;
@@ -288,7 +250,7 @@ static int filter_lookup(void *user, unsigned id, const char *field, RuleValue *
 
         if (id == FIELD_DELTA_PERCENT || id == FIELD_SCORE)
                 return derived_value(json_object_get(s->context, "payload"), (FilterField)id, ret);
-        return json_value(s, json_get_path(s->context, field), ret);
+        return rule_json_value(json_get_path(s->context, field), &s->set, ret);
 }
 
 bool workflow_filter_match(const RuleProgram *filter, const json_t *context) {

@@ -2,6 +2,7 @@
 #include "chunks/validators/validate.h"
 #include "common/cleanup.h"
 #include "common/gme.h"
+#include "common/rules/rules-json.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,55 +70,15 @@ static void syntax_check(
 
 /* ---- rules */
 
-enum { SET_MAX = 256 };
-
-static int set_value(Scope *s, const json_t *v, RuleValue *ret) {
-        size_t n = json_array_size(v);
-
-        if (n > SET_MAX)
-                return -E2BIG;
-        if (!s->set)
-                s->set = calloc(SET_MAX, sizeof(*s->set));
-        if (!s->set)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                const json_t *item = json_array_get(v, i);
-
-                if (!json_is_string(item))
-                        return -EINVAL;
-                s->set[i] = (Str){json_string_value(item), json_string_length(item)};
-        }
-        *ret = (RuleValue){.type = RULE_SET, .set = {s->set, n}};
-        return 0;
-}
-
-static int payload_value(Scope *s, const char *path, RuleValue *ret) {
-        const json_t *v = s->payload ? json_get_path(s->payload, path) : NULL;
-
-        if (!v || json_is_null(v))
-                return 1;
-        if (json_is_string(v))
-                *ret = (RuleValue){.type = RULE_STRING, .s = {json_string_value(v), json_string_length(v)}};
-        else if (json_is_integer(v))
-                *ret = (RuleValue){.type = RULE_INT, .i = json_integer_value(v)};
-        else if (json_is_real(v))
-                *ret = (RuleValue){.type = RULE_DOUBLE, .d = json_real_value(v)};
-        else if (json_is_boolean(v))
-                *ret = (RuleValue){.type = RULE_BOOL, .b = json_is_true(v)};
-        else if (json_is_array(v))
-                return set_value(s, v, ret);
-        else
-                return -EINVAL;
-        return 0;
-}
-
 /* id: the tag of the envelope's member, 0 for the payload and 1 for its size */
 static int lookup(void *user, unsigned id, const char *field, RuleValue *ret) {
         Scope *s = user;
         const TagInfo *info;
 
         if (id == 0)
-                return payload_value(s, field + strlen("payload."), ret);
+                return rule_json_value(
+                        s->payload ? json_get_path(s->payload, field + strlen("payload.")) : NULL, &s->set,
+                        ret);
         if (id == 1) {
                 *ret = (RuleValue){.type = RULE_INT, .i = (int64_t)s->msg->payload.n};
                 return 0;

@@ -20,7 +20,7 @@ LAYERS = {
     "common": ([], ["sodium.h", "uv.h"]),
     "common/events": (["common", "common/yaml"], []),
     "common/json": (["common"], ["jansson.h"]),
-    "common/rules": (["common", "common/yaml"], []),
+    "common/rules": (["common", "common/json", "common/yaml"], []),
     "common/yaml": (["common"], ["yaml.h"]),
     "supervisor": (["common"], ["uv.h"]),
     "chunks/runtime": (["common"], ["uv.h"]),
