@@ -274,3 +274,10 @@ void json_kv_null(JsonWriter *w, const char *k) {
         json_key(w, k);
         json_null(w);
 }
+
+void json_kv_u64_or_null(JsonWriter *w, const char *k, uint64_t v) {
+        if (v == UINT64_MAX)
+                json_kv_null(w, k);
+        else
+                json_kv_u64(w, k, v);
+}

@@ -52,6 +52,7 @@ void json_kv_u64(JsonWriter *w, const char *k, uint64_t v);
 void json_kv_i64(JsonWriter *w, const char *k, int64_t v);
 void json_kv_bool(JsonWriter *w, const char *k, bool v);
 void json_kv_null(JsonWriter *w, const char *k);
+void json_kv_u64_or_null(JsonWriter *w, const char *k, uint64_t v); /* UINT64_MAX: null */
 
 /*
  * One-pass check of the canonical form (architecture.md section 6): strict JSON, no white space, keys ASCII

@@ -212,3 +212,6 @@ void record_incident(ImmuneCore *c, Incident *i, uint64_t token);
 void publish_incident(ImmuneCore *c, const Incident *i, const char *type, const char *priority);
 /* Reads a body back. 0, -EINVAL. */
 int record_read(Str body, Incident *ret);
+/* Null for "" and 0, as records and the documents for people say what is not there. */
+void record_kv_text(JsonWriter *w, const char *k, const char *s);
+void record_kv_time(JsonWriter *w, const char *k, uint64_t ns);

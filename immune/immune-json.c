@@ -4,38 +4,19 @@
 #include "immune/core-internal.h"
 #include <string.h>
 
-static void kv_index(JsonWriter *w, const char *k, uint64_t index) {
-        if (index == NO_INDEX)
-                json_kv_null(w, k);
-        else
-                json_kv_u64(w, k, index);
-}
-
-static void kv_text(JsonWriter *w, const char *k, const char *s) {
-        json_kv_str(w, k, *s ? s : NULL);
-}
-
-static void kv_time(JsonWriter *w, const char *k, uint64_t ns) {
-        json_key(w, k);
-        if (ns)
-                json_time(w, ns);
-        else
-                json_null(w);
-}
-
 static void head(JsonWriter *w, const Incident *i) {
         json_kv_str(w, "id", i->id);
         json_kv_str(w, "state", incident_state_to_string((int)i->state));
         json_kv_str(w, "root", i->target);
         json_kv_str(w, "type", anomaly_type_to_string((int)i->type));
         json_kv_str(w, "severity", severity_to_string((int)i->severity));
-        kv_time(w, "opened", i->opened_ns);
-        kv_time(w, "closed", i->closed_ns);
+        record_kv_time(w, "opened", i->opened_ns);
+        record_kv_time(w, "closed", i->closed_ns);
         json_kv_u64(w, "attempts", i->attempts);
         json_kv_str(
                 w, "outcome", i->outcome == RESULT_NONE ? NULL : incident_outcome_to_string((int)i->outcome));
         json_kv_str(w, "correlation_id", i->correlation);
-        kv_index(w, "index", i->opened_index);
+        json_kv_u64_or_null(w, "index", i->opened_index);
 }
 
 void immune_incidents_json(const ImmuneCore *c, JsonWriter *w) {
@@ -66,9 +47,9 @@ static void signal_branch(JsonWriter *w, const Incident *i) {
 
         json_key(w, "anomaly");
         json_object_begin(w);
-        kv_index(w, "index", i->anomaly_index);
+        json_kv_u64_or_null(w, "index", i->anomaly_index);
         json_kv_str(w, "type", anomaly_type_to_string((int)i->type));
-        kv_text(w, "original", i->original);
+        record_kv_text(w, "original", i->original);
         json_kv_str(w, "severity", severity_to_string((int)i->severity));
         json_kv_u64(w, "score_hundredths", i->score);
         json_object_end(w);
@@ -77,8 +58,8 @@ static void signal_branch(JsonWriter *w, const Incident *i) {
 static void diagnosis_branch(JsonWriter *w, const Incident *i) {
         json_key(w, "diagnosis");
         json_object_begin(w);
-        kv_text(w, "id", i->diagnosis);
-        kv_text(w, "cause", i->cause);
+        record_kv_text(w, "id", i->diagnosis);
+        record_kv_text(w, "cause", i->cause);
         json_kv_u64(w, "confidence_percent", i->confidence);
         json_key(w, "evidence");
         json_object_begin(w);
@@ -116,25 +97,25 @@ static void action_branches(JsonWriter *w, const Incident *i) {
 
         json_key(w, "decision");
         json_object_begin(w);
-        kv_index(w, "index", i->decision_index);
+        json_kv_u64_or_null(w, "index", i->decision_index);
         json_kv_str(w, "code", asked ? code_to_string((int)i->code) : NULL);
-        kv_text(w, "approval_id", i->approval_id);
+        record_kv_text(w, "approval_id", i->approval_id);
         json_object_end(w);
 
         json_key(w, "action");
         json_object_begin(w);
         json_kv_str(w, "action", asked ? healing_action_to_string((int)i->action) : NULL);
-        kv_index(w, "intent_index", i->intent_index);
-        kv_index(w, "index", i->action_index);
+        json_kv_u64_or_null(w, "intent_index", i->intent_index);
+        json_kv_u64_or_null(w, "index", i->action_index);
         json_kv_u64(w, "attempts", i->attempts);
         json_object_end(w);
 
         json_key(w, "verification");
         json_object_begin(w);
-        kv_index(w, "index", i->verified_index);
+        json_kv_u64_or_null(w, "index", i->verified_index);
         json_kv_str(
                 w, "outcome", i->outcome == RESULT_NONE ? NULL : incident_outcome_to_string((int)i->outcome));
-        kv_text(w, "reason", i->reason);
+        record_kv_text(w, "reason", i->reason);
         json_object_end(w);
 }
 
@@ -156,8 +137,8 @@ int immune_incident_json(const ImmuneCore *c, const char *id, JsonWriter *w) {
                 json_object_begin(w);
                 head(w, i);
                 json_kv_str(w, "text", i->text);
-                kv_text(w, "reason", i->reason);
-                kv_index(w, "last_index", i->last_index);
+                record_kv_text(w, "reason", i->reason);
+                json_kv_u64_or_null(w, "last_index", i->last_index);
                 signal_branch(w, i);
                 diagnosis_branch(w, i);
                 plan_branch(w, i);

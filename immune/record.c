@@ -33,18 +33,11 @@ _Static_assert(ELEMENTSOF(outcome_names) == _RESULT_MAX, "a name for each outcom
 DEFINE_VOCAB(incident_state, state_names)
 DEFINE_VOCAB(incident_outcome, outcome_names)
 
-static void kv_index(JsonWriter *w, const char *k, uint64_t index) {
-        if (index == NO_INDEX)
-                json_kv_null(w, k);
-        else
-                json_kv_u64(w, k, index);
-}
-
-static void kv_text(JsonWriter *w, const char *k, const char *s) {
+void record_kv_text(JsonWriter *w, const char *k, const char *s) {
         json_kv_str(w, k, *s ? s : NULL);
 }
 
-static void kv_time(JsonWriter *w, const char *k, uint64_t ns) {
+void record_kv_time(JsonWriter *w, const char *k, uint64_t ns) {
         json_key(w, k);
         if (ns)
                 json_time(w, ns);
@@ -89,34 +82,34 @@ static void write_plan(JsonWriter *w, const Incident *i) {
 static void write_incident(JsonWriter *w, const Incident *i) {
         json_object_begin(w);
         json_kv_str(w, "action", i->action < _HEAL_MAX ? healing_action_to_string((int)i->action) : NULL);
-        kv_index(w, "action_index", i->action_index);
-        kv_index(w, "anomaly", i->anomaly_index);
-        kv_text(w, "approval_id", i->approval_id);
+        json_kv_u64_or_null(w, "action_index", i->action_index);
+        json_kv_u64_or_null(w, "anomaly", i->anomaly_index);
+        record_kv_text(w, "approval_id", i->approval_id);
         json_kv_u64(w, "attempts", i->attempts);
         json_kv_u64(w, "baseline", i->baseline);
-        kv_text(w, "cause", i->cause);
-        kv_time(w, "closed", i->closed_ns);
+        record_kv_text(w, "cause", i->cause);
+        record_kv_time(w, "closed", i->closed_ns);
         json_kv_str(w, "code", code_to_string((int)i->code));
         json_kv_u64(w, "confidence", i->confidence);
         json_kv_bool(w, "constitutional", i->constitutional);
         json_kv_u64(w, "cool_down_us", i->cool_down_us);
         json_kv_str(w, "correlation_id", i->correlation);
         json_kv_u64(w, "current", i->current);
-        kv_index(w, "decision", i->decision_index);
+        json_kv_u64_or_null(w, "decision", i->decision_index);
         json_kv_str(w, "detector", detector_to_string((int)i->detector));
-        kv_text(w, "diagnosis", i->diagnosis);
+        record_kv_text(w, "diagnosis", i->diagnosis);
         write_evidence(w, i);
         json_kv_str(w, "id", i->id);
-        kv_index(w, "intent", i->intent_index);
-        kv_time(w, "opened", i->opened_ns);
+        json_kv_u64_or_null(w, "intent", i->intent_index);
+        record_kv_time(w, "opened", i->opened_ns);
         json_kv_bool(w, "operator_condition", i->operator_condition);
-        kv_text(w, "original", i->original);
+        record_kv_text(w, "original", i->original);
         json_kv_str(w, "outcome", incident_outcome_to_string((int)i->outcome));
         json_kv_u64(w, "pid", i->pid);
         write_plan(w, i);
         json_kv_str(w, "playbook", i->playbook);
         json_kv_u64(w, "rate", i->rate);
-        kv_text(w, "reason", i->reason);
+        record_kv_text(w, "reason", i->reason);
         json_kv_u64(w, "score", i->score);
         json_kv_u64(w, "seen", i->seen);
         json_kv_str(w, "severity", severity_to_string((int)i->severity));
@@ -140,7 +133,7 @@ static void write_anomaly(JsonWriter *w, const Incident *i) {
         json_kv_u64(w, "current", i->current);
         json_kv_str(w, "detector", detector_to_string((int)i->detector));
         json_kv_str(w, "incident", i->id);
-        kv_text(w, "original", i->original);
+        record_kv_text(w, "original", i->original);
         json_kv_u64(w, "pid", i->pid);
         json_kv_u64(w, "rate", i->rate);
         json_kv_u64(w, "score", i->score);
@@ -211,10 +204,10 @@ static void write_event(JsonWriter *w, const Incident *i) {
         json_kv_str(w, "correlation_id", i->correlation);
         json_kv_u64(w, "current", i->current);
         json_kv_str(w, "detector", detector_to_string((int)i->detector));
-        kv_text(w, "diagnosis", i->diagnosis);
+        record_kv_text(w, "diagnosis", i->diagnosis);
         json_kv_str(w, "incident", i->id);
         json_kv_str(w, "outcome", incident_outcome_to_string((int)i->outcome));
-        kv_text(w, "reason", i->reason);
+        record_kv_text(w, "reason", i->reason);
         json_kv_str(w, "resource", i->target);
         json_kv_u64(w, "score", i->score);
         json_kv_str(w, "severity", severity_to_string((int)i->severity));

@@ -264,10 +264,7 @@ static void write_context(const GateInput *in, JsonWriter *w) {
         json_object_end(w);
         write_facts(w, "claims", in->claims, in->n_claims);
         write_facts(w, "facts", in->facts, in->n_facts);
-        if (in->request.incident == UINT64_MAX)
-                json_kv_null(w, "incident");
-        else
-                json_kv_u64(w, "incident", in->request.incident);
+        json_kv_u64_or_null(w, "incident", in->request.incident);
         json_kv_bool(w, "lockdown", in->lockdown);
         json_kv_str(w, "mode", mode_to_string((int)in->mode));
         json_key(w, "now");
@@ -289,10 +286,7 @@ static void write_actor(const GateInput *in, JsonWriter *w) {
                 json_kv_null(w, "trust");
         else
                 json_kv_i64(w, "trust", in->trust);
-        if (in->uid == UINT64_MAX)
-                json_kv_null(w, "uid");
-        else
-                json_kv_u64(w, "uid", in->uid);
+        json_kv_u64_or_null(w, "uid", in->uid);
         json_object_end(w);
 }
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
 
-static void kv_index(JsonWriter *w, const char *key, uint64_t index) {
-        if (index == NONE64)
-                json_kv_null(w, key);
-        else
-                json_kv_u64(w, key, index);
-}
-
 void enforce_reply_to_json(const EnforceReply *r, JsonWriter *w) {
         json_object_begin(w);
         json_key(w, "request_id");
@@ -17,10 +10,10 @@ void enforce_reply_to_json(const EnforceReply *r, JsonWriter *w) {
                 json_null(w);
         json_kv_str(w, "verdict", verdict_to_string((int)r->verdict));
         json_kv_str(w, "code", code_to_string((int)r->code));
-        kv_index(w, "decision_index", r->decision_index);
+        json_kv_u64_or_null(w, "decision_index", r->decision_index);
         json_kv_str(w, "approval_id", r->approval_id[0] ? r->approval_id : NULL);
-        kv_index(w, "intent_index", r->intent_index);
-        kv_index(w, "action_index", r->action_index);
+        json_kv_u64_or_null(w, "intent_index", r->intent_index);
+        json_kv_u64_or_null(w, "action_index", r->action_index);
         json_kv_str(w, "outcome", r->has_outcome ? outcome_to_string((int)r->outcome) : NULL);
         json_kv_str(w, "reason", r->reason);
         json_kv_str(w, "correlation_id", r->correlation_id);
