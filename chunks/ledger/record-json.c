@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/ledger/record-json.h"
+#include "common/cleanup.h"
 #include "common/json-writer.h"
 #include <errno.h>
 #include <sodium.h>
@@ -43,11 +44,7 @@ int record_to_json(const Record *r, const uint8_t hash[32], Str leaf_bytes, Buf 
                 json_hex(&w, r->request_id, 16);
         else
                 json_null(&w);
-        json_key(&w, "ref");
-        if (r->ref != RECORD_NO_REF)
-                json_u64(&w, r->ref);
-        else
-                json_null(&w);
+        json_kv_u64_or_null(&w, "ref", r->ref);
         optional(&w, "result", r->meta[META_RESULT]);
         json_key(&w, "body");
         if (r->body.n > 0)
@@ -62,6 +59,24 @@ int record_to_json(const Record *r, const uint8_t hash[32], Str leaf_bytes, Buf 
                 return -ENOMEM;
         json_object_end(&w);
         return json_finish(&w);
+}
+
+static const Tag meta_tags[META_SEGMENT] = {[META_WRITER] = TAG_WRITER,
+        [META_ACTOR] = TAG_ACTOR,
+        [META_ACTION] = TAG_ACTION,
+        [META_RESOURCE] = TAG_RESOURCE,
+        [META_SUBSYSTEM] = TAG_SUBSYSTEM,
+        [META_CORRELATION_ID] = TAG_CORRELATION_ID,
+        [META_RESULT] = TAG_RESULT};
+
+void record_meta_to_msg(const Record *r, MsgBuilder *b) {
+        for (unsigned i = 0; i < ELEMENTSOF(meta_tags); i++)
+                msg_put_str(b, meta_tags[i], r->meta[i]);
+}
+
+void record_meta_from_msg(Record *r, const Msg *m) {
+        for (unsigned i = 0; i < ELEMENTSOF(meta_tags); i++)
+                r->meta[i] = msg_str(m, meta_tags[i]);
 }
 
 int record_msg_to_json(const Msg *m, Buf *out) {
@@ -79,12 +94,6 @@ int record_msg_to_json(const Msg *m, Buf *out) {
         if (id)
                 memcpy(r.request_id, id, 16);
         memcpy(r.prev, prev, 32);
-        r.meta[META_WRITER] = msg_str(m, TAG_WRITER);
-        r.meta[META_ACTOR] = msg_str(m, TAG_ACTOR);
-        r.meta[META_ACTION] = msg_str(m, TAG_ACTION);
-        r.meta[META_RESOURCE] = msg_str(m, TAG_RESOURCE);
-        r.meta[META_SUBSYSTEM] = msg_str(m, TAG_SUBSYSTEM);
-        r.meta[META_CORRELATION_ID] = msg_str(m, TAG_CORRELATION_ID);
-        r.meta[META_RESULT] = msg_str(m, TAG_RESULT);
+        record_meta_from_msg(&r, m);
         return record_to_json(&r, hash, (Str){NULL, 0}, out);
 }

@@ -12,5 +12,9 @@
 
 /* 0 or -errno. leaf_bytes: record_leaf_bytes() for export, {NULL, 0} for query. */
 int record_to_json(const Record *r, const uint8_t hash[32], Str leaf_bytes, Buf *out);
+/* The texts of a record (all of meta but META_SEGMENT, which stays in the log) as fields of a message, and
+ * back; they borrow from it. */
+void record_meta_to_msg(const Record *r, MsgBuilder *b);
+void record_meta_from_msg(Record *r, const Msg *m);
 /* The same line from a RECORD message of a running ledger. */
 int record_msg_to_json(const Msg *m, Buf *out);

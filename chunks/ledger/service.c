@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/ledger/service.h"
+#include "chunks/ledger/record-json.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
 #include "common/list.h"
@@ -216,13 +217,8 @@ static void on_append(LedgerService *s, Peer *p, const Msg *m, LedgerNow now) {
                 memcpy(r.request_id, id, 16);
         if ((r.has_digest = digest != NULL))
                 memcpy(r.digest, digest, 32);
-        r.meta[META_WRITER] = str_of(p->p.unit);
-        r.meta[META_ACTOR] = msg_str(m, TAG_ACTOR);
-        r.meta[META_ACTION] = msg_str(m, TAG_ACTION);
-        r.meta[META_RESOURCE] = msg_str(m, TAG_RESOURCE);
-        r.meta[META_SUBSYSTEM] = msg_str(m, TAG_SUBSYSTEM);
-        r.meta[META_CORRELATION_ID] = msg_str(m, TAG_CORRELATION_ID);
-        r.meta[META_RESULT] = msg_str(m, TAG_RESULT);
+        record_meta_from_msg(&r, m);
+        r.meta[META_WRITER] = str_of(p->p.unit); /* never what it says itself */
         const char *code = ledger_core_append(s->core, &r, p->p.id, now, &ack, &why);
         if (!code || strcmp(code, "E.UNAVAILABLE") == 0)
                 return; /* it waits; or it is sent again to the next instance */
@@ -311,13 +307,6 @@ LogPage *ledger_service_page(LedgerService *s) {
 }
 
 static void send_record(LedgerService *s, const Asked *a, const Record *r, const uint8_t leaf[32]) {
-        static const Tag tags[_META_MAX] = {[META_WRITER] = TAG_WRITER,
-                [META_ACTOR] = TAG_ACTOR,
-                [META_ACTION] = TAG_ACTION,
-                [META_RESOURCE] = TAG_RESOURCE,
-                [META_SUBSYSTEM] = TAG_SUBSYSTEM,
-                [META_CORRELATION_ID] = TAG_CORRELATION_ID,
-                [META_RESULT] = TAG_RESULT};
         MsgBuilder b;
         msg_begin(&b, MSG_RECORD);
         msg_put_u64(&b, TAG_REQ, a->req);
@@ -336,8 +325,7 @@ static void send_record(LedgerService *s, const Asked *a, const Record *r, const
                 msg_put_u64(&b, TAG_REF, r->ref);
         if (r->verdict_bits != 0)
                 msg_put_u64(&b, TAG_VERDICT_BITS, r->verdict_bits);
-        for (unsigned i = 0; i < META_SEGMENT; i++)
-                msg_put_str(&b, tags[i], r->meta[i]);
+        record_meta_to_msg(r, &b);
         send(s, a->peer, &b, r->body);
 }
 
