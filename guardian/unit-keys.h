@@ -72,3 +72,5 @@ KEY_PARSER(profile);
 /* %i %I instance, %p %N %n name, %t runtime, %S state, %d directory of the unit file, %% (systemd.unit(5)
  * "SPECIFIERS"). The copy lives in the unit's arena. 0; -EINVAL with c->why; -ENOMEM. */
 int unit_specifiers(KeyContext *c, const char *s, char **ret);
+/* The words of a value, without specifiers put in. 0; -EINVAL with c->why; -ENOMEM. */
+int unit_words(KeyContext *c, const char *value, StrList *words);

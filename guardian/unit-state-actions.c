@@ -3,13 +3,7 @@
 #include "guardian/unit-state-table.h"
 #include <signal.h>
 
-enum { KILL_AGAIN_US = 2000000 };
-
 /* ---- guards */
-
-static const ExecCommands *phase_commands(const UnitMachine *m) {
-        return &m->config->exec[phase_list(m->phase)];
-}
 
 static bool has_next(const Step *s) {
         return s->m->index + 1 < phase_commands(s->m)->n;

@@ -4,6 +4,8 @@
  * it. */
 #include "guardian/unit-state.h"
 
+enum { KILL_AGAIN_US = 2000000 };
+
 typedef enum Fate {
         FATE_NONE,
         FATE_STOPPED, /* by request */
@@ -87,6 +89,7 @@ void step_emit(Step *s, UnitCommand c);
 void step_run(Step *s, ExecList list, unsigned index);
 void step_ready(Step *s);                            /* CMD_READY and all that goes with it */
 ExecList phase_list(UnitPhase p);                    /* whose commands run in a phase */
+const ExecCommands *phase_commands(const UnitMachine *m);
 void step_arm(Step *s, UnitTimer t, uint64_t at_us); /* UINT64_MAX or 0: disarms */
 void step_verdict(Step *s, UnitVerdict v);
 void step_health(Step *s, Health h);

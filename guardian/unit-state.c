@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <string.h>
 
-enum { KILL_AGAIN_US = 2000000 };
-
 /* ---- output */
 
 void step_emit(Step *s, UnitCommand c) {
@@ -74,7 +72,7 @@ ExecList phase_list(UnitPhase p) {
 
 /* ---- entries */
 
-static const ExecCommands *phase_commands(const UnitMachine *m) {
+const ExecCommands *phase_commands(const UnitMachine *m) {
         return &m->config->exec[phase_list(m->phase)];
 }
 

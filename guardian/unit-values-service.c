@@ -123,14 +123,13 @@ KEY_PARSER(exit_set) {
         (void)k;
         ExitSet *s = field;
         StrList words = {0};
-        const char *why = NULL;
         if (!*value) {
                 *s = (ExitSet){0};
                 return 0;
         }
-        int r = words_parse(&c->u->arena, value, &words, &why);
+        int r = unit_words(c, value, &words);
         if (r < 0)
-                return r == -EINVAL ? BAD(c, "%s", why) : r;
+                return r;
         for (unsigned i = 0; i < words.n; i++) {
                 uint64_t n;
                 const char *w = words.items[i];

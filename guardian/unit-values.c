@@ -89,17 +89,23 @@ KEY_PARSER(group) {
         return parse_text(c, k, value, field);
 }
 
+int unit_words(KeyContext *c, const char *value, StrList *words) {
+        const char *why = NULL;
+        int r = words_parse(&c->u->arena, value, words, &why);
+        return r == -EINVAL ? BAD(c, "%s", why) : r;
+}
+
 /* Splits and expands a list value; check(word) says what is wrong with one, or NULL. Empty resets. */
 static int read_list(KeyContext *c, const char *value, StrList *l, const char *(*check)(const char *word)) {
         StrList words = {0};
-        const char *why = NULL;
+        const char *why;
         if (!*value) {
                 *l = words;
                 return 0;
         }
-        int r = words_parse(&c->u->arena, value, &words, &why);
+        int r = unit_words(c, value, &words);
         if (r < 0)
-                return r == -EINVAL ? BAD(c, "%s", why) : r;
+                return r;
         for (unsigned i = 0; i < words.n; i++) {
                 char *w;
                 r = unit_specifiers(c, words.items[i], &w);
