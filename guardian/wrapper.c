@@ -78,7 +78,7 @@ static int signal_descendants(int sig, int *reached) {
         }
         mark_descendants(&t, in);
         for (size_t i = 0; i < t.n; i++) {
-                if (!in[i] || t.items[i].state == 'Z' || t.items[i].state == 'X')
+                if (!in[i] || proc_ended(&t.items[i]))
                         continue;
                 found++;
                 if (process_signal(t.items[i].pid, t.items[i].start, sig) != -EPERM)

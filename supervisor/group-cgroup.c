@@ -276,14 +276,14 @@ bool cgroup_group_empty(const Group *g) {
         return p && p[10] == '0';
 }
 
-/* The start time of a member that lives, 0: it does not. What is in the table of the started ones is our own child and not
- * reaped, so its number is its own, and the list leaves zombies out. */
+/* The start time of a member that lives, 0: it does not. What is in the table of the started ones is our own
+ * child and not reaped, so its number is its own, and the list leaves zombies out. */
 static uint64_t cgroup_member_start(const Group *g, pid_t pid) {
         ProcStat s;
 
         if (pid == g->leader && g->leader_start && group_is_ours(g, pid))
                 return g->leader_start;
-        return proc_stat(pid, &s) < 0 || s.state == 'Z' || s.state == 'X' ? 0 : s.start;
+        return proc_stat(pid, &s) < 0 || proc_ended(&s) ? 0 : s.start;
 }
 
 static int cgroup_collect_procs(const Group *g, int fd, MemberList *list) {

@@ -51,18 +51,31 @@ static ssize_t proc_read(pid_t pid, const char *name, char *buf, size_t cap) {
 int proc_stat_parse(const char *line, ProcStat *ret) {
         const char *open = strchr(line, '('), *close = strrchr(line, ')');
         int pid, ppid, pgrp, session;
-        uint64_t start;
+        /* older kernels have fewer fields: then as if it had an environment without a word in it */
+        uint64_t start, vsize = 1, env_start = 1, env_end = 1;
+        unsigned threads;
         char state;
         size_t n;
 
         if (!open || !close || close < open || sscanf(line, "%d", &pid) != 1)
                 return -EINVAL;
         if (sscanf(close + 1,
-                    " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-                    &state, &ppid, &pgrp, &session, &start) != 5)
+                    " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %" SCNu64
+                    " %" SCNu64
+                    " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+                    " %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64,
+                    &state, &ppid, &pgrp, &session, &threads, &start, &vsize, &env_start, &env_end) < 6)
                 return -EINVAL;
-        *ret = (ProcStat){
-                .pid = pid, .ppid = ppid, .pgrp = pgrp, .session = session, .state = state, .start = start};
+        *ret = (ProcStat){.pid = pid,
+                .ppid = ppid,
+                .pgrp = pgrp,
+                .session = session,
+                .state = state,
+                .start = start,
+                .threads = threads,
+                .vsize = vsize,
+                .env_start = env_start,
+                .env_end = env_end};
         n = (size_t)(close - open - 1);
         if (n >= sizeof(ret->comm))
                 n = sizeof(ret->comm) - 1;
@@ -79,10 +92,14 @@ int proc_stat(pid_t pid, ProcStat *ret) {
         return n == 0 ? -ESRCH : proc_stat_parse(buf, ret);
 }
 
+bool proc_ended(const ProcStat *s) {
+        return (s->state == 'Z' || s->state == 'X') && s->threads <= 1;
+}
+
 bool proc_alive(pid_t pid, uint64_t start) {
         ProcStat s;
 
-        return pid > 0 && proc_stat(pid, &s) == 0 && s.start == start && s.state != 'Z' && s.state != 'X';
+        return pid > 0 && proc_stat(pid, &s) == 0 && s.start == start && !proc_ended(&s);
 }
 
 int proc_rss(pid_t pid, uint64_t *bytes) {
@@ -283,15 +300,73 @@ int proc_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
         return 0;
 }
 
+#define ENVIRON_MAX (128 << 10)
+
+/* The environment as one task of the process shows it. 0: it is empty; -ENODATA: this task has none now. */
+static ssize_t environ_read_task(pid_t pid, const char *task, char *buf) {
+        char path[48], line[1024];
+        ProcStat s, self;
+        ssize_t n, r;
+
+        snprintf(path, sizeof(path), "%senviron", task);
+        n = proc_read(pid, path, buf, ENVIRON_MAX);
+        if (n > 0)
+                return n;
+        snprintf(path, sizeof(path), "%sstat", task);
+        r = proc_read(pid, path, line, sizeof(line));
+        if (r < 0)
+                return r;
+        if (r == 0 || proc_stat_parse(line, &s) < 0)
+                return -ESRCH;
+        if (s.vsize == 0 || n == -ESRCH)
+                return -ENODATA;
+        if (n < 0)
+                return n;
+        if (s.env_start == s.env_end && s.env_end != 0)
+                return 0;
+        /* a kernel that tells nobody's addresses does not tell ours either */
+        return proc_stat(0, &self) == 0 && self.env_end == 0 ? 0 : -ENODATA;
+}
+
+/* The threads share one environment, and the first thread may have ended before the others. */
+static ssize_t environ_read(pid_t pid, char *buf) {
+        ssize_t n = environ_read_task(pid, "", buf);
+        auto_closedir DIR *dir = NULL;
+        const struct dirent *e;
+        char path[64];
+        ProcStat s;
+        int r;
+
+        if (n != -ENODATA)
+                return n;
+        r = proc_stat(pid, &s);
+        if (r < 0 || proc_ended(&s))
+                return -ESRCH;
+        if (s.threads <= 1)
+                return -ENODATA;
+        proc_path(path, sizeof(path), pid, "task");
+        dir = opendir(path);
+        if (!dir)
+                return proc_errno();
+        while ((e = readdir(dir))) {
+                if (e->d_name[0] == '.')
+                        continue;
+                snprintf(path, sizeof(path), "task/%.20s/", e->d_name);
+                n = environ_read_task(pid, path, buf);
+                if (n != -ENODATA && n != -ESRCH)
+                        return n;
+        }
+        return -ENODATA;
+}
+
 int proc_environ_get(pid_t pid, const char *name, char *value, size_t cap) {
-        enum { ENVIRON_MAX = 128 << 10 };
         auto_free char *buf = malloc(ENVIRON_MAX);
         size_t len = strlen(name);
         ssize_t n;
 
         if (!buf)
                 return -ENOMEM;
-        n = proc_read(pid, "environ", buf, ENVIRON_MAX);
+        n = environ_read(pid, buf);
         if (n < 0)
                 return (int)n;
         for (const char *p = buf, *end = buf + n; p < end; p += strnlen(p, (size_t)(end - p)) + 1) {

@@ -14,13 +14,20 @@ typedef struct ProcStat {
         pid_t pid, ppid, pgrp, session;
         char state;     /* 'R' 'S' 'D' 'Z' ... */
         uint64_t start; /* clock ticks since boot: with the pid, the identity of an incarnation */
+        unsigned threads;
+        uint64_t vsize; /* bytes; 0: it gave its memory back, on its way out */
+        /* where its environment is; 0: hidden from us, not there yet (exec), or gone */
+        uint64_t env_start, env_end;
         char comm[64];
         uint64_t tag; /* free for the owner of a ProcTable */
 } ProcStat;
 int proc_stat(pid_t pid, ProcStat *ret);
 /* Pure: one line of /proc/PID/stat; the name may hold blanks and parentheses. -EINVAL. */
 int proc_stat_parse(const char *line, ProcStat *ret);
-/* Still the incarnation that started at `start`, and not a zombie. */
+/* Nothing of it runs any more. A zombie whose other threads go on (its first one called pthread_exit) is
+ * alive. */
+bool proc_ended(const ProcStat *s);
+/* Still the incarnation that started at `start`, and not ended. */
 bool proc_alive(pid_t pid, uint64_t start);
 
 int proc_rss(pid_t pid, uint64_t *bytes); /* resident set, /proc/PID/statm */
@@ -50,7 +57,8 @@ int proc_ns(pid_t pid, const char *name, ino_t *ino); /* "net" "mnt" "pid" ... *
 int proc_limit(
         pid_t pid, int resource, uint64_t *soft, uint64_t *hard); /* prlimit(2), UINT64_MAX: infinity */
 /* Value of a variable in the environment at exec (looked for in its first 128 KiB). -ENOENT: not there;
- * -ENAMETOOLONG. */
+ * -ENAMETOOLONG; -ENODATA: the process lives and has no environment at this moment: in the middle of an exec,
+ * or on its way out after it gave its memory back. */
 int proc_environ_get(pid_t pid, const char *name, char *value, size_t cap);
 
 /* All processes at one moment (as far as /proc can say so), ascending by pid. */

@@ -344,7 +344,25 @@ START_TEST(stat_line) {
         ck_assert_int_eq(s.pgrp, 40);
         ck_assert_int_eq(s.session, 39);
         ck_assert_uint_eq(s.start, 987654);
+        ck_assert_uint_eq(s.threads, 1);
+        ck_assert_uint_eq(s.vsize, 1);
+        ck_assert(!proc_ended(&s));
         ck_assert_str_eq(s.comm, "a) b (c)");
+        /* the first thread of two ended; the memory is not the first thread's any more */
+        ck_assert_int_eq(proc_stat_parse("7 (z) Z 1 7 7 0 -1 0 1 0 4 0 0 0 0 0 20 0 2 0 55 0 0", &s), 0);
+        ck_assert_uint_eq(s.vsize, 0);
+        ck_assert(!proc_ended(&s));
+        ck_assert_int_eq(proc_stat_parse("7 (z) Z 1 7 7 0 -1 0 1 0 4 0 0 0 0 0 20 0 1 0 55 0 0", &s), 0);
+        ck_assert(proc_ended(&s));
+        static const char numbered[] =
+                "1 (z) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 "
+                "32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52"; /* field by field */
+        ck_assert_int_eq(proc_stat_parse(numbered, &s), 0);
+        ck_assert_uint_eq(s.threads, 20);
+        ck_assert_uint_eq(s.start, 22);
+        ck_assert_uint_eq(s.vsize, 23);
+        ck_assert_uint_eq(s.env_start, 50);
+        ck_assert_uint_eq(s.env_end, 51);
         ck_assert_int_eq(proc_stat_parse("42 (x) S 1 2", &s), -EINVAL);
         ck_assert_int_eq(proc_stat_parse("", &s), -EINVAL);
         ck_assert_int_eq(proc_stat_parse(")(", &s), -EINVAL);
@@ -383,6 +401,9 @@ START_TEST(proc_of_ourselves) {
         ck_assert_int_eq(proc_stat(0, &s), 0);
         ck_assert_int_eq(s.pid, getpid());
         ck_assert_int_eq(s.ppid, getppid());
+        ck_assert_uint_gt(s.vsize, 0);
+        ck_assert_uint_gt(s.env_start, 0);
+        ck_assert_uint_ge(s.env_end, s.env_start);
         ck_assert_int_eq(proc_status(0, &st), 0);
         ck_assert_uint_eq(st.uid[1], geteuid());
         ck_assert_int_eq(proc_rss(0, &rss), 0);
