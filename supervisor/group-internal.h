@@ -2,6 +2,7 @@
 #pragma once
 /* Between group.c, group-cgroup.c and group-session.c only. */
 #include "supervisor/group.h"
+#include <errno.h>
 
 typedef struct MemberList {
         GroupMember *items; /* owned */
@@ -24,5 +25,12 @@ int cgroup_group_members(const Group *g, MemberList *list);
 int cgroup_group_kill(const Group *g);
 
 bool session_has_children_files(void);
-bool session_names_unit(const Group *g, pid_t pid); /* by its environment */
-int session_collect(Group *g, MemberList *list);    /* members alive; learns and forgets sessions */
+/* An error of procinfo that leaves open what a process is, rather than saying that it is no member. */
+static inline bool group_cannot_tell(int r) {
+        return r == -ENODATA || r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+typedef enum Belongs { BELONGS_NOT, BELONGS, BELONGS_PERHAPS } Belongs;
+/* By its environment; PERHAPS: it has none at this moment. */
+Belongs session_names_unit(const Group *g, pid_t pid);
+/* Members alive; learns and forgets sessions. sure = false: there may be others, who can't be told yet. */
+int session_collect(Group *g, MemberList *list, bool *sure);

@@ -16,27 +16,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct PidList {
-        pid_t *pids; /* owned */
-        size_t n, cap;
-} PidList;
+#define ROUNDS_MAX 16 /* of one look; more only while somebody leaves orphans faster than we look */
 
-static int pid_add(PidList *l, pid_t pid) {
+typedef struct Found {
+        pid_t pid, parent;
+        bool judged; /* by itself, as an orphan is: its parent says nothing about it */
+} Found;
+
+typedef struct FoundList {
+        Found *items; /* owned */
+        size_t n, cap;
+} FoundList;
+
+static int found_add(FoundList *l, Found f) {
         if (l->n == l->cap) {
                 size_t cap = l->cap ? l->cap * 2 : 64;
-                pid_t *pids = reallocarray(l->pids, cap, sizeof(*pids));
+                Found *items = reallocarray(l->items, cap, sizeof(*items));
 
-                if (!pids)
+                if (!items)
                         return -ENOMEM;
-                l->pids = pids;
+                l->items = items;
                 l->cap = cap;
         }
-        l->pids[l->n++] = pid;
+        l->items[l->n++] = f;
         return 0;
 }
 
 /* Adds the numbers of one children file; they are separated by blanks and may be cut by the end of a read. */
-static int read_children_file(int fd, PidList *l) {
+static int read_children_file(int fd, Found f, FoundList *l) {
         char buf[4096];
         long number = 0;
         ssize_t n;
@@ -48,8 +55,10 @@ static int read_children_file(int fd, PidList *l) {
                                 continue;
                         }
                         if (number > 0) {
-                                int r = pid_add(l, (pid_t)number);
+                                int r;
 
+                                f.pid = (pid_t)number;
+                                r = found_add(l, f);
                                 if (r < 0)
                                         return r;
                         }
@@ -59,7 +68,7 @@ static int read_children_file(int fd, PidList *l) {
 }
 
 /* Children of every thread of a process; one that vanished has none. */
-static int read_children(pid_t pid, PidList *l) {
+static int read_children(pid_t pid, bool judged, FoundList *l) {
         auto_closedir DIR *dir = NULL;
         const struct dirent *e;
         char path[64];
@@ -78,7 +87,7 @@ static int read_children(pid_t pid, PidList *l) {
                 fd = openat(dirfd(dir), path, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)
                         continue; /* the thread ended */
-                r = read_children_file(fd, l);
+                r = read_children_file(fd, (Found){.parent = pid, .judged = judged}, l);
                 if (r < 0)
                         return r;
         }
@@ -99,22 +108,41 @@ static bool session_known(const Group *g, pid_t session) {
         return false;
 }
 
-bool session_names_unit(const Group *g, pid_t pid) {
+Belongs session_names_unit(const Group *g, pid_t pid) {
         char name[GROUP_UNIT_MAX + 2];
+        int r = proc_environ_get(pid, "GUARDIAN_UNIT", name, sizeof(name));
 
-        return proc_environ_get(pid, "GUARDIAN_UNIT", name, sizeof(name)) == 0 && strcmp(name, g->unit) == 0;
+        if (r == 0)
+                return strcmp(name, g->unit) == 0 ? BELONGS : BELONGS_NOT;
+        /* otherwise it names none, or hides it from us for ever */
+        return group_cannot_tell(r) ? BELONGS_PERHAPS : BELONGS_NOT;
 }
 
-/* Is this child of ours one of the unit's? By its session; an orphan, which nobody in our tables started,
- * also by the name in its environment. getsid(2) answers for most of them without a look into /proc. */
-static bool child_is_member(const Group *g, pid_t pid, ProcStat *s) {
-        GroupRoot *r = g->root;
+/* One of the unit's? By its session; an orphan, which nobody in our tables started, also by the name in its
+ * environment. getsid(2) answers for most of them without a look into /proc. */
+static Belongs judge(const Group *g, pid_t pid, ProcStat *s) {
+        bool in_session = session_known(g, getsid(pid));
+        int r;
 
-        if (pid != g->leader && !session_known(g, getsid(pid)) &&
-                ((r->known && r->known(r->known_user, pid)) || !session_names_unit(g, pid)))
-                return false;
-        return proc_stat(pid, s) == 0 && s->start >= g->since &&
-               (pid != g->leader || s->start == g->leader_start);
+        if (!in_session && pid != g->leader && group_is_ours(g, pid))
+                return BELONGS_NOT;
+        r = proc_stat(pid, s);
+        if (r < 0)
+                return group_cannot_tell(r) ? BELONGS_PERHAPS : BELONGS_NOT;
+        if (s->start < g->since || proc_ended(s))
+                return BELONGS_NOT;
+        if (in_session || (pid == g->leader && s->start == g->leader_start))
+                return BELONGS;
+        return group_is_ours(g, pid) ? BELONGS_NOT : session_names_unit(g, pid);
+}
+
+/* A member's child is a member. */
+static Belongs inherit(pid_t pid, ProcStat *s) {
+        int r = proc_stat(pid, s);
+
+        if (r < 0)
+                return group_cannot_tell(r) ? BELONGS_PERHAPS : BELONGS_NOT;
+        return proc_ended(s) ? BELONGS_NOT : BELONGS;
 }
 
 /* The sessions that living members are in: the others are forgotten, so that their number may become somebody
@@ -134,43 +162,84 @@ static void session_note(Sessions *s, pid_t session) {
                 s->ids[s->n++] = session;
 }
 
-static bool listed_before(const PidList *l, size_t n, pid_t pid) {
-        for (size_t i = 0; i < n; i++)
-                if (l->pids[i] == pid)
-                        return true;
-        return false;
-}
+/* What is known of one look. */
+typedef struct Look {
+        FoundList tree;
+        size_t below; /* members of the rounds before */
+        Sessions now;
+        bool sure; /* nobody may have been missed */
+} Look;
 
-/* Takes over one found process and appends its children to the list. */
-static int session_visit(PidList *tree, MemberList *list, Sessions *now, const ProcStat *s) {
+/* Takes over one found process and appends its children to the list. Below one that can't be judged yet each
+ * is judged by itself: it is about to become an orphan, or nothing is known of it. */
+static int session_visit(const Group *g, Look *l, MemberList *list, Found f) {
+        ProcStat s = {0};
+        Belongs b = f.judged ? judge(g, f.pid, &s) : inherit(f.pid, &s);
         int r = 0;
 
-        session_note(now, s->session);
-        if (s->state == 'Z' || s->state == 'X')
+        /* another parent: adopted meanwhile, which the list of our own children tells, or another process */
+        if (b == BELONGS_NOT || (s.pid > 0 && s.ppid != f.parent))
                 return 0;
-        r = member_add(list, s->pid, s->start);
-        return r < 0 ? r : read_children(s->pid, tree);
+        if (b == BELONGS) {
+                session_note(&l->now, s.session);
+                /* adopted after it was found below its parent */
+                for (size_t i = 0; f.parent == getpid() && i < l->below; i++)
+                        if (list->items[i].pid == s.pid && list->items[i].start == s.start)
+                                return 0;
+                r = member_add(list, s.pid, s.start);
+        } else {
+                l->sure = false;
+        }
+        return r < 0 ? r : read_children(f.pid, b == BELONGS_PERHAPS, &l->tree);
 }
 
-int session_collect(Group *g, MemberList *list) {
-        PidList tree = {0};
-        Sessions now = {0};
-        size_t ours = 0;
-        int r = read_children(getpid(), &tree);
+/* Our own children that are not among the first *n. Nobody leaves them during a look, for we reap, and who is
+ * adopted stands behind: *n counts them all afterwards. */
+static int session_adopted(Look *l, size_t *n) {
+        FoundList again = {0};
+        int r = read_children(getpid(), true, &again);
 
-        ours = tree.n;
-        for (size_t i = 0; r == 0 && i < tree.n; i++) {
-                ProcStat s;
+        for (size_t i = *n; r == 0 && i < again.n; i++)
+                r = found_add(&l->tree, again.items[i]);
+        if (r == 0)
+                *n = again.n;
+        free(again.items);
+        return r;
+}
 
-                if (i < ours ? !child_is_member(g, tree.pids[i], &s)
-                             : (listed_before(&tree, ours, tree.pids[i]) || proc_stat(tree.pids[i], &s) < 0))
-                        continue;
-                r = session_visit(&tree, list, &now, &s);
+/* One that was looked at may have ended since, and left children to us that were in no list yet: so the look
+ * is over only when nobody was adopted during its last round. */
+static int session_look(const Group *g, Look *l, MemberList *list) {
+        size_t ours = 0, done = 0;
+
+        l->sure = true;
+        for (int round = 0; round < ROUNDS_MAX; round++) {
+                size_t before = l->tree.n;
+                int r = session_adopted(l, &ours);
+
+                if (r < 0 || l->tree.n == before)
+                        return r;
+                l->below = list->n;
+                for (; done < l->tree.n; done++) {
+                        r = session_visit(g, l, list, l->tree.items[done]);
+                        if (r < 0)
+                                return r;
+                }
         }
-        if (r == 0) {
-                memcpy(g->sessions, now.ids, sizeof(g->sessions));
-                g->n_sessions = now.n;
-        }
-        free(tree.pids);
+        l->sure = false;
+        return 0;
+}
+
+int session_collect(Group *g, MemberList *list, bool *sure) {
+        Look l = {0};
+        int r = session_look(g, &l, list);
+
+        *sure = r == 0 && l.sure;
+        /* who was missed must be known by his session later */
+        for (unsigned i = 0; !*sure && i < g->n_sessions; i++)
+                session_note(&l.now, g->sessions[i]);
+        memcpy(g->sessions, l.now.ids, sizeof(g->sessions));
+        g->n_sessions = l.now.n;
+        free(l.tree.items);
         return r;
 }

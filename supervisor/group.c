@@ -5,11 +5,14 @@
 #include "common/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+#define LOOKS_MAX 8 /* until a group is called not empty yet */
 
 const char *group_kind_name(GroupKind k) {
         return k == GROUP_CGROUP ? "cgroup" : "session";
@@ -142,19 +145,47 @@ static uint64_t unit_hash(const char *s, size_t n) {
         return h | 1; /* 0: names no unit */
 }
 
-/* One read of the environment for each of our own children a turn, however many groups ask. */
-static void root_name_adopted(GroupRoot *r) {
-        if (r->adopted_known)
-                return;
-        r->adopted_known = true;
-        for (size_t i = 0; i < r->table.n; i++) {
-                ProcStat *s = &r->table.items[i];
-                char name[160];
+/* ProcStat.tag, beside the hash of the unit it names (odd) */
+#define TAG_UNREAD  0
+#define TAG_NONE    2 /* names none, or is no orphan */
+#define TAG_PERHAPS 4 /* can't be judged at this moment */
 
-                s->tag = 0;
-                if (s->ppid == getpid() && s->state != 'Z' &&
-                        proc_environ_get(s->pid, "GUARDIAN_UNIT", name, sizeof(name)) == 0)
-                        s->tag = unit_hash(name, strlen(name));
+/* An orphan is ours, or its parent is below us and ended since, or can't be judged itself. */
+static bool table_orphan(const ProcTable *t, const ProcStat *s) {
+        const ProcStat *parent = s->ppid == getpid() ? NULL : proc_table_find(t, s->ppid);
+
+        if (!parent)
+                return s->ppid == getpid();
+        return parent->tag == TAG_PERHAPS || (parent->ppid == getpid() && proc_ended(parent));
+}
+
+static uint64_t read_tag(pid_t pid) {
+        char name[160];
+        int r = proc_environ_get(pid, "GUARDIAN_UNIT", name, sizeof(name));
+
+        if (r == 0)
+                return unit_hash(name, strlen(name));
+        /* one that ended since the scan may have left somebody who is not in it */
+        return r == -ESRCH || group_cannot_tell(r) ? TAG_PERHAPS : TAG_NONE;
+}
+
+/* One read of the environment for each orphan a turn, however many groups ask. */
+static void root_name_adopted(GroupRoot *r) {
+        bool changed = !r->adopted_known;
+
+        for (size_t i = 0; changed && i < r->table.n; i++)
+                r->table.items[i].tag = TAG_UNREAD;
+        r->adopted_known = true;
+        while (changed) {
+                changed = false;
+                for (size_t i = 0; i < r->table.n; i++) {
+                        ProcStat *s = &r->table.items[i];
+
+                        if (s->tag != TAG_UNREAD || proc_ended(s) || !table_orphan(&r->table, s))
+                                continue;
+                        s->tag = read_tag(s->pid);
+                        changed = changed || s->tag == TAG_PERHAPS; /* its children are judged too */
+                }
         }
 }
 
@@ -164,6 +195,22 @@ static bool stat_is_member(const Group *g, const ProcStat *s, uint64_t hash) {
         if (g->leader == s->pid && g->leader_start == s->start)
                 return true;
         return group_knows_session(g, s->session) || s->tag == hash;
+}
+
+/* May a look have missed a member for this one? A child of ours that ended may have left somebody during the
+ * scan (we are asked again when it is reaped), and so may a parent that is in no line because it was reaped
+ * meanwhile. */
+static bool stat_is_unsure(const Group *g, const ProcTable *t, const ProcStat *s, bool in) {
+        uint64_t tag;
+
+        if (s->start < g->since || s->pid == getpid())
+                return false;
+        if (proc_ended(s))
+                return s->ppid == getpid() && (s->pid == g->leader || !group_is_ours(g, s->pid));
+        if (in || s->ppid == 0)
+                return false;
+        tag = s->tag == TAG_UNREAD && !proc_table_find(t, s->ppid) ? read_tag(s->pid) : s->tag;
+        return tag == TAG_PERHAPS || tag == unit_hash(g->unit, strlen(g->unit));
 }
 
 static size_t table_index(const ProcTable *t, pid_t pid) {
@@ -194,11 +241,11 @@ static void session_mark(const Group *g, const ProcTable *t, bool *in) {
 }
 
 /* A session without a living member is forgotten, so that its number may be taken over by somebody else. */
-static void session_prune(Group *g, const ProcTable *t, const bool *in) {
+static void session_prune(Group *g, const ProcTable *t, const bool *in, bool sure) {
         unsigned kept = 0;
 
         for (unsigned k = 0; k < g->n_sessions; k++) {
-                bool lives = false;
+                bool lives = !sure;
 
                 for (size_t i = 0; i < t->n && !lives; i++)
                         lives = in[i] && t->items[i].session == g->sessions[k];
@@ -211,7 +258,7 @@ static void session_prune(Group *g, const ProcTable *t, const bool *in) {
                         group_learn_session(g, t->items[i].session);
 }
 
-static int scan_members(Group *g, MemberList *list) {
+static int scan_members(Group *g, MemberList *list, bool *sure) {
         auto_free bool *in = NULL;
         const ProcTable *t = &g->root->table;
         int r = root_scan(g->root);
@@ -225,9 +272,11 @@ static int scan_members(Group *g, MemberList *list) {
         if (!in)
                 return -ENOMEM;
         session_mark(g, t, in);
-        session_prune(g, t, in);
+        for (size_t i = 0; i < t->n; i++)
+                *sure = *sure && !stat_is_unsure(g, t, &t->items[i], in[i]);
+        session_prune(g, t, in, *sure);
         for (size_t i = 0; i < t->n; i++) {
-                if (!in[i] || t->items[i].state == 'Z' || t->items[i].state == 'X')
+                if (!in[i] || proc_ended(&t->items[i]))
                         continue;
                 r = member_add(list, t->items[i].pid, t->items[i].start);
                 if (r < 0)
@@ -236,20 +285,23 @@ static int scan_members(Group *g, MemberList *list) {
         return 0;
 }
 
-static int collect_members(Group *g, MemberList *list) {
+/* sure = false: others may be members, which can't be told at this moment. */
+static int collect_members(Group *g, MemberList *list, bool *sure) {
+        *sure = true;
         if (g->root->kind == GROUP_CGROUP)
                 return cgroup_group_members(g, list);
         if (g->since == 0)
                 return 0; /* nothing was ever started */
-        return g->root->scan_all ? scan_members(g, list) : session_collect(g, list);
+        return g->root->scan_all ? scan_members(g, list, sure) : session_collect(g, list, sure);
 }
 
 int group_members(Group *g, GroupMember **ret, size_t *n) {
         MemberList list = {0};
+        bool sure;
         int r;
 
         headroom_begin();
-        r = collect_members(g, &list);
+        r = collect_members(g, &list, &sure);
         headroom_end();
         *ret = NULL;
         *n = 0;
@@ -265,7 +317,7 @@ int group_members(Group *g, GroupMember **ret, size_t *n) {
 bool group_has(Group *g, pid_t pid) {
         ProcStat s;
 
-        if (pid <= 0 || proc_stat(pid, &s) < 0 || s.state == 'Z' || s.state == 'X')
+        if (pid <= 0 || proc_stat(pid, &s) < 0 || proc_ended(&s))
                 return false;
         if (g->root->kind == GROUP_CGROUP)
                 return cgroup_group_has(g, pid);
@@ -276,27 +328,35 @@ bool group_has(Group *g, pid_t pid) {
                 if (group_knows_session(g, s.session) || (s.pid == g->leader && s.start == g->leader_start))
                         return true;
                 if (s.ppid == getpid())
-                        return session_names_unit(g, s.pid);
+                        return session_names_unit(g, s.pid) == BELONGS;
                 if (proc_stat(s.ppid, &s) < 0)
                         return false;
         }
         return false;
 }
 
+/* A second instance may start once this says so: whoever was found and has ended since may have left
+ * somebody, so only a look that found nobody at all, and nobody who can't be told, counts. A few looks, for
+ * an exec is over soon; what still can't be told is on its way out, and its end brings the next question. */
 static bool nobody_alive(Group *g) {
-        GroupMember *m;
-        bool alive = false;
-        size_t n;
-
         if (g->root->kind == GROUP_CGROUP)
                 return cgroup_group_empty(g);
-        if (group_members(g, &m, &n) < 0)
-                return false;
-        /* A shared scan may be older than the last reap: only who is alive now counts. */
-        for (size_t i = 0; i < n && !alive; i++)
-                alive = proc_alive(m[i].pid, m[i].start);
-        free(m);
-        return !alive;
+        for (int look = 0; look < LOOKS_MAX; look++) {
+                MemberList list = {0};
+                bool sure, alive = false;
+                int r = collect_members(g, &list, &sure);
+
+                for (size_t i = 0; i < list.n && !alive; i++)
+                        alive = proc_alive(list.items[i].pid, list.items[i].start);
+                free(list.items);
+                if (r < 0 || alive)
+                        return false;
+                if (list.n == 0 && sure)
+                        return true;
+                group_root_refresh(g->root); /* a shared scan may be older than the last reap */
+                sched_yield();
+        }
+        return false;
 }
 
 bool group_empty(Group *g) {

@@ -75,9 +75,12 @@ void group_reset(Group *g);
 /* After a spawn: pid leads (or, for ExecStartPre and the like, belongs). Reads its start time; -ESRCH when it
  * ended already, which is no failure. */
 int group_add(Group *g, pid_t pid, bool leader);
-/* Members alive now, without zombies; *ret is owned by the caller (free), may be NULL with *n 0. -ENOMEM. */
+/* Members alive now that can be told, without ended ones; *ret is owned by the caller (free), may be NULL
+ * with *n 0. -ENOMEM. */
 int group_members(Group *g, GroupMember **ret, size_t *n);
 bool group_has(Group *g, pid_t pid); /* alive and a member; a fresh look, costs one or a few reads in /proc */
+/* No member lives, and nobody lives who may be one: an orphan that gave its memory back but has not ended
+ * yet, or that is in the middle of an exec, can't be judged and counts for every group, until it can. */
 bool group_empty(Group *g);
 /* Signals every member (except the pid `but`, 0: none). Returns how many were reached, or negative errno.
  * SIGKILL with a cgroup goes through cgroup.kill and then also reaches what forks meanwhile. */

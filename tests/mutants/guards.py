@@ -204,3 +204,19 @@ guard("mesh-validators-away", MESH, "if (c->ops->validate(c->user, s->token, s->
 # ---- the gate
 guard("gate-digest", "chunks/governance/gate-input.c", "if (memcmp(digest, in->digest, 32) != 0)", "if (memcmp(digest, in->digest, 32) == 2)",
       "governance-gate")
+
+# ---- containment without a cgroup: a group is not called empty while somebody of it lives (supervisor/group*.c)
+GROUP, SESSION, PROC = "supervisor/group.c", "supervisor/group-session.c", "supervisor/procinfo.c"
+guard("group-sure", GROUP, "if (list.n == 0 && sure)", "if (list.n == 0)", "supervisor-group")
+guard("group-ended-since", GROUP, "if (list.n == 0 && sure)", "if (sure)", "supervisor-group")
+guard("group-scan-perhaps", GROUP, "return r == -ESRCH || group_cannot_tell(r) ? TAG_PERHAPS : TAG_NONE;", "return TAG_NONE;", "supervisor-group")
+guard("group-perhaps", SESSION, "for ever */\n        return group_cannot_tell(r) ? BELONGS_PERHAPS : BELONGS_NOT;",
+      "for ever */\n        return BELONGS_NOT;", "supervisor-group")
+guard("group-adopted-meanwhile", SESSION, "if (r < 0 || l->tree.n == before)", "if (r < 0 || l->tree.n == before || round > 0)",
+      "supervisor-group")
+guard("group-perhaps-below", SESSION, "read_children(f.pid, b == BELONGS_PERHAPS, &l->tree)", "read_children(f.pid, false, &l->tree)",
+      "supervisor-group")
+guard("zombie-with-threads", PROC, "&& s->threads <= 1;", ";", "supervisor-group")
+guard("environ-of-threads", PROC, "if (s.threads <= 1)\n                return -ENODATA;", "return -ENODATA;", "supervisor-group")
+guard("environ-in-exec", PROC, "return proc_stat(0, &self) == 0 && self.env_end == 0 ? 0 : -ENODATA;", "(void)self;\n        return 0;",
+      "supervisor-group")

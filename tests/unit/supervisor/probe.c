@@ -3,10 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -78,7 +82,7 @@ static void say(char c) {
                 _exit(9);
 }
 
-/* A child in a session of its own whose parent is gone; `drop` removes what names the unit. */
+/* A child in a session of its own whose parent is gone. */
 static void daemonise(void) {
         if (fork() > 0)
                 _exit(0);
@@ -88,6 +92,103 @@ static void daemonise(void) {
         signal(SIGTERM, SIG_IGN);
         say('d');
         pause();
+}
+
+static bool first_thread_ended(void) {
+        char buf[512] = "";
+        int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+        const char *close_paren;
+
+        if (fd < 0 || read(fd, buf, sizeof(buf) - 1) <= 0)
+                _exit(9);
+        close(fd);
+        close_paren = strrchr(buf, ')');
+        return close_paren && close_paren[2] == 'Z';
+}
+
+static void *second_thread(void *arg) {
+        while (!first_thread_ended())
+                sched_yield();
+        say('t');
+        pause();
+        return arg;
+}
+
+/* A daemon whose first thread ends and whose second stays. */
+static void threads(void) {
+        pthread_t t;
+
+        if (fork() > 0)
+                _exit(0);
+        setsid();
+        if (fork() > 0)
+                _exit(0);
+        if (pthread_create(&t, NULL, second_thread, NULL) != 0)
+                _exit(9);
+        pthread_exit(NULL);
+}
+
+static void say_pid(pid_t pid) {
+        if (write(3, &pid, sizeof(pid)) != sizeof(pid))
+                _exit(9);
+}
+
+static pid_t fork_pause(void) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+                for (;;)
+                        pause();
+        return pid;
+}
+
+/* Leaves the first and the second process of a namespace behind; says 0 where there are none. */
+static void pid_namespace(void) {
+        pid_t first;
+
+        if (fork() > 0)
+                _exit(0);
+        setsid();
+        if (unshare(CLONE_NEWPID) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0) {
+                say_pid(0);
+                _exit(0);
+        }
+        first = fork_pause();
+        say_pid(first);
+        say_pid(fork_pause());
+        _exit(0);
+}
+
+/* One of many generations: it executes the next one, which ends the last one or, with forks, is its child. */
+static void generations(char *self, char *part, int left, bool forks) {
+        char number[16], *argv[] = {self, part, number, NULL};
+
+        if (left == 0) {
+                say('e');
+                for (;;)
+                        pause();
+        }
+        if (forks && fork() > 0) {
+                /* memory to give back: its end takes longer than a look */
+                mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
+                        0);
+                _exit(0);
+        }
+        if (forks)
+                setsid();
+        snprintf(number, sizeof(number), "%d", left - 1);
+        execv("/proc/self/exe", argv);
+        _exit(9);
+}
+
+/* The same process through many generations, in a session of its own. */
+static void execs(char *self, char *part) {
+        if (fork() > 0)
+                _exit(0);
+        setsid();
+        if (fork() > 0)
+                _exit(0);
+        generations(self, part, 300, false);
 }
 
 int main(int argc, char **argv) {
@@ -116,6 +217,16 @@ int main(int argc, char **argv) {
                         pause();
         } else if (strcmp(part, "daemon") == 0) {
                 daemonise();
+        } else if (strcmp(part, "threads") == 0) {
+                threads();
+        } else if (strcmp(part, "namespace") == 0) {
+                pid_namespace();
+        } else if (strcmp(part, "relay") == 0) {
+                generations(argv[0], argv[1], argc > 2 ? n : 60, true);
+        } else if (strcmp(part, "execs") == 0 && argc > 2) {
+                generations(argv[0], argv[1], n, false);
+        } else if (strcmp(part, "execs") == 0) {
+                execs(argv[0], argv[1]);
         } else if (strcmp(part, "orphans") == 0) { /* leaves n ended grandchildren behind */
                 for (int i = 0; i < n; i++)
                         if (fork() == 0)
