@@ -242,9 +242,7 @@ static void decide_way(Enforce *e, Ask *a, EnforceNow now) {
         }
         Code code = down ? CODE_OK : check_room(e, a, now);
         if (down) {
-                code = e->rollback   ? CODE_LEDGER_ROLLBACK
-                       : ledger_down ? CODE_LEDGER_UNAVAILABLE
-                                     : CODE_GOVERNANCE_UNAVAILABLE;
+                code = unavailable(e, now);
                 a->reason = ledger_down ? "the ledger is not available" : "governance is not available";
         }
         if (code != CODE_OK)

@@ -79,7 +79,8 @@ struct Enforce {
         void *user;
         char gate_unit[129], ledger_unit[129], proposer_unit[129];
         Proposal *open[ENFORCE_OPEN_MAX + ENFORCE_UNGATED_MAX]; /* NULL: free; owned */
-        uint8_t over[256][16]; /* request ids that ended lately: a verdict on one of them is late, on any other forged */
+        uint8_t over[256][16]; /* request ids that ended lately: a verdict on one of them is late, on any
+                                  other forged */
         unsigned n_over;       /* ever written */
         Approvals approvals;
         RecordQueue records;
@@ -96,6 +97,7 @@ struct Enforce {
         bool new_ledger; /* the next ATTACHED is the first of its instance */
         bool ledger_attached, ledger_ready, ledger_failed, rollback, folded;
         uint64_t attach_sent_us, resync_us, query_req;
+        uint64_t alive_asked_us; /* the ledger was asked whether it answers, NONE64: not */
         unsigned query_step;
         uint64_t ledger_size, ledger_signed_size;
         /* Guardian's own switches */
@@ -149,6 +151,7 @@ void people_tick(Enforce *e, EnforceNow now);
 uint64_t people_deadline(const Enforce *e);
 /* spool and ledger, ledger-side.c */
 void ledger_resync(Enforce *e, EnforceNow now);
+void ledger_ask_alive(Enforce *e, EnforceNow now);
 int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now);
 int spool_put(Enforce *e, const EnforceSpool *r, bool store);
 /* enforce.c */
@@ -158,6 +161,8 @@ Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]);
 bool proposal_was(const Enforce *e, const uint8_t request_id[16]); /* ended lately */
 PartState gate_state(const Enforce *e, EnforceNow now);
 PartState ledger_state(const Enforce *e, EnforceNow now);
+/* Why nothing is decided now: the ledger if it is down, else the gate (consent.md section 4). */
+Code unavailable(const Enforce *e, EnforceNow now);
 void notice(Enforce *e, EnforceNow now);
 uint64_t new_token(Enforce *e);
 void make_correlation(Enforce *e, Str given, char out[81]);

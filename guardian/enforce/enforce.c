@@ -28,7 +28,7 @@ int enforce_new(const EnforceConfig *cfg, const EnforceOps *ops, void *user, Enf
         list_init(&e->votes);
         list_init(&e->spooled);
         list_init(&e->early);
-        e->attach_sent_us = e->resync_us = NONE64;
+        e->attach_sent_us = e->resync_us = e->alive_asked_us = NONE64;
         e->bucket_milli = ENFORCE_RATE_BURST * 1000ull;
         e->paused = cfg->paused != NULL;
         str_copy(e->pause_reason, sizeof(e->pause_reason), str_of(cfg->paused));
@@ -169,17 +169,29 @@ PartState gate_state(const Enforce *e, EnforceNow now) {
         return PART_READY;
 }
 
+/* Since when the ledger owes an answer, NONE64: it owes none. */
+static uint64_t ledger_owes(const Enforce *e) {
+        uint64_t oldest = record_queue_oldest(&e->records);
+        if (e->attach_sent_us != NONE64)
+                return e->attach_sent_us;
+        return e->alive_asked_us < oldest ? e->alive_asked_us : oldest;
+}
+
 PartState ledger_state(const Enforce *e, EnforceNow now) {
         if (!e->cfg.has_ledger)
                 return PART_ABSENT;
         if (!e->ledger_attached || e->ledger_failed || e->rollback)
                 return PART_DOWN;
-        if (e->attach_sent_us != NONE64)
-                return now.boot_us - e->attach_sent_us >= ENFORCE_DOWN_US ? PART_STALLED : PART_DOWN;
-        uint64_t oldest = record_queue_oldest(&e->records);
-        if (oldest != NONE64 && now.boot_us >= oldest && now.boot_us - oldest >= ENFORCE_DOWN_US)
+        uint64_t since = ledger_owes(e);
+        if (since != NONE64 && now.boot_us >= since && now.boot_us - since >= ENFORCE_DOWN_US)
                 return PART_STALLED;
         return e->ledger_ready && e->resync_us == NONE64 ? PART_READY : PART_DOWN;
+}
+
+Code unavailable(const Enforce *e, EnforceNow now) {
+        if (e->rollback)
+                return CODE_LEDGER_ROLLBACK;
+        return ledger_state(e, now) != PART_READY ? CODE_LEDGER_UNAVAILABLE : CODE_GOVERNANCE_UNAVAILABLE;
 }
 
 void notice(Enforce *e, EnforceNow now) {
@@ -273,7 +285,10 @@ static void tick_proposal(Enforce *e, Proposal *p, EnforceNow now) {
         if (p->record_due && now.boot_us >= p->retry_us)
                 flow_append_action(e, p, now);
         if (p->stage == STAGE_DECIDE && now.boot_us >= p->use_by_us && !FAULTY(FAULT_NO_ANSWER))
-                flow_end(e, p, CODE_GOVERNANCE_UNAVAILABLE, "no verdict in time");
+                flow_end(e, p, unavailable(e, now),
+                        ledger_state(e, now) == PART_READY
+                                ? "no verdict in time"
+                                : "no verdict in time: the ledger is not available");
         else if (p->stage == STAGE_INTENT && now.boot_us >= p->use_by_us)
                 flow_answer(e, p, false, CODE_LEDGER_UNAVAILABLE, "the intent is not on record in time");
         else if (p->stage == STAGE_RECORD && now.boot_us >= p->answer_by_us)
@@ -320,9 +335,7 @@ uint64_t enforce_deadline(const Enforce *e) {
         earlier(&at, e->resync_us);
         /* Only to notice that it stalled; when it is known to be down or stalled there is nothing to notice.
          */
-        uint64_t oldest = record_queue_oldest(&e->records);
-        if (oldest == NONE64)
-                oldest = e->attach_sent_us;
+        uint64_t oldest = ledger_owes(e);
         if (oldest != NONE64 && e->seen_ledger != PART_STALLED && !e->ledger_failed && !e->rollback)
                 earlier(&at, oldest + ENFORCE_DOWN_US);
         return at;

@@ -162,6 +162,7 @@ void flow_ask_gate(Enforce *e, Proposal *p, EnforceNow now) {
                 return;
         }
         p->asked_us = now.boot_us;
+        ledger_ask_alive(e, now);
         (void)e->ops.to_gate(e->user, &b); /* a broken pipe is reported as the gate's loss */
 }
 
@@ -350,7 +351,11 @@ static bool act_inside(Enforce *e, Proposal *p, EnforceNow now) {
                 e->lockdown = on;
                 flow_config_record(e, p->r.actor, "lockdown", on ? "on" : "off", p->reason, p, now);
         }
-        switch_publish(e, p->r.actor, p->r.action, mode ? mode_to_string((int)e->mode_recorded) : e->lockdown ? "on" : "off", p->reason);
+        switch_publish(e, p->r.actor, p->r.action,
+                mode          ? mode_to_string((int)e->mode_recorded)
+                : e->lockdown ? "on"
+                              : "off",
+                p->reason);
         settle(e, p, OUTCOME_OK, NULL, now);
         e->ops.changed(e->user);
         return true;

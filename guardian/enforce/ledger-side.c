@@ -140,7 +140,7 @@ static void send_attach(Enforce *e, bool new_instance, EnforceNow now) {
         e->ledger_failed = false;
         e->new_ledger = e->new_ledger || new_instance;
         e->attach_sent_us = now.boot_us;
-        e->resync_us = NONE64;
+        e->resync_us = e->alive_asked_us = NONE64;
         record_queue_lost(&e->records);
         record_queue_attach(&e->records, &b);
         (void)e->ops.to_ledger(e->user, &b, (Str){NULL, 0});
@@ -158,7 +158,7 @@ void ledger_resync(Enforce *e, EnforceNow now) {
 
 void enforce_ledger_lost(Enforce *e, EnforceNow now) {
         e->ledger_attached = e->ledger_ready = false;
-        e->attach_sent_us = e->resync_us = NONE64;
+        e->attach_sent_us = e->resync_us = e->alive_asked_us = NONE64;
         if (FAULTY(FAULT_NO_RESEND)) {
                 record_queue_done(&e->records);
                 record_queue_init(&e->records, e->records.send, e->records.user);
@@ -226,6 +226,22 @@ static void query(Enforce *e, uint64_t from, EnforceNow now) {
         case QUERY_DONE:
                 return;
         }
+        (void)e->ops.to_ledger(e->user, &b, (Str){NULL, 0});
+}
+
+/*
+ * The gate decides nothing without the ledger. Whether it is the gate or the ledger that keeps silent is
+ * known only if the ledger owes Guardian an answer too: it is asked for the record behind the last one.
+ */
+void ledger_ask_alive(Enforce *e, EnforceNow now) {
+        MsgBuilder b;
+        if (!e->ledger_ready || e->alive_asked_us != NONE64)
+                return;
+        e->alive_asked_us = now.boot_us;
+        msg_begin(&b, MSG_QUERY);
+        msg_put_u64(&b, TAG_REQ, QUERY_REQ_BASE + ++e->query_req);
+        msg_put_u64(&b, TAG_FROM, NONE64);
+        msg_put_u64(&b, TAG_LIMIT, 1);
         (void)e->ops.to_ledger(e->user, &b, (Str){NULL, 0});
 }
 
@@ -409,7 +425,7 @@ static void head(Enforce *e, const Msg *m) {
 bool enforce_ledger_msg(Enforce *e, const Msg *m, EnforceNow now) {
         if (!e->ledger_attached)
                 return false;
-        bool ours = msg_u64(m, TAG_REQ, 0) == QUERY_REQ_BASE + e->query_req && !e->folded;
+        bool latest = msg_u64(m, TAG_REQ, 0) == QUERY_REQ_BASE + e->query_req, ours = latest && !e->folded;
         switch ((int)m->type) {
         case MSG_ATTACHED:
                 attached(e, m, now);
@@ -432,9 +448,12 @@ bool enforce_ledger_msg(Enforce *e, const Msg *m, EnforceNow now) {
                 read_record(e, m, now);
                 break;
         case MSG_RESULT:
-                if (!ours)
+                if (!latest)
                         return msg_u64(m, TAG_REQ, 0) >= QUERY_REQ_BASE;
-                query_result(e, m, now);
+                if (ours)
+                        query_result(e, m, now);
+                else
+                        e->alive_asked_us = NONE64;
                 break;
         default:
                 return false;

@@ -331,8 +331,10 @@ void people_answered(Enforce *e, Approval *a, Proposal *p, uint64_t index, Enfor
         msg_put_u64(&b, TAG_INDEX, index);
         msg_put_cstr(&b, TAG_STATE, approval_state_to_string((int)a->state));
         flow_put_context(e, &b, &t, now);
-        if (p && a->state == APPROVAL_APPROVED)
+        if (p && a->state == APPROVAL_APPROVED) {
                 p->asked_us = now.boot_us;
+                ledger_ask_alive(e, now);
+        }
         (void)e->ops.to_gate(e->user, &b);
 }
 

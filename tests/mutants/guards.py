@@ -77,6 +77,8 @@ guard("ceiling-in-all", FLOW, "return same >= ENFORCE_CEILING_TARGET || all >= E
       "return same >= ENFORCE_CEILING_TARGET;", "enforce-ask")
 guard("gate-down", ASK, "bool down = ledger_down || gate_state(e, now) != PART_READY;", "bool down = ledger_down;", "enforce-ask")
 guard("ledger-down", ASK, "bool ledger_down = ledger_state(e, now) != PART_READY;", "bool ledger_down = false;", "enforce-ask")
+guard("ledger-silent", FLOW, "ledger_ask_alive(e, now);\n", "", "enforce-flow")
+guard("ledger-silent-approval", "guardian/enforce/people.c", "ledger_ask_alive(e, now);\n", "", "enforce-flow")
 guard("digest", FLOW,
       "if (memcmp(p->digest, msg_bytes(m, TAG_DIGEST), sizeof(p->digest)) != 0 && !FAULTY(FAULT_NO_DIGEST)) {",
       "if (false) {", "enforce-flow")

@@ -75,8 +75,10 @@ END_TEST
 START_TEST(test_late_verdict) {
         World *w = world_ready();
         uint64_t waiter = heal(w, "web");
+        pump(w); /* the ledger is there */
         world_pass(w, ENFORCE_DOWN_US);
         ck_assert_int_eq(status(w).gate, PART_DOWN);
+        ck_assert_int_eq(status(w).ledger, PART_READY);
         world_pass(w, ENFORCE_USE_BY_US - ENFORCE_DOWN_US);
         ck_assert_uint_eq(last_reply(w)->waiter, waiter);
         ck_assert_int_eq(last_reply(w)->code, CODE_GOVERNANCE_UNAVAILABLE);
@@ -90,11 +92,47 @@ START_TEST(test_late_verdict) {
 }
 END_TEST
 
+/* The gate is silent because the ledger is; Guardian itself had nothing outstanding. */
+START_TEST(test_silent_ledger_is_named) {
+        World *w = world_ready();
+        uint64_t waiter = heal(w, "web");
+        heal(w, "leaky");
+        world_pass(w, ENFORCE_DOWN_US);
+        ck_assert_int_eq(status(w).ledger, PART_STALLED);
+        world_pass(w, ENFORCE_USE_BY_US - ENFORCE_DOWN_US);
+        ck_assert_uint_eq(w->n_replies, 2);
+        ck_assert_uint_eq(w->replies[0].waiter, waiter);
+        ck_assert_int_eq(w->replies[0].code, CODE_LEDGER_UNAVAILABLE);
+        ck_assert_int_eq(w->replies[1].code, CODE_LEDGER_UNAVAILABLE);
+        ck_assert_uint_eq(enforce_deadline(w->e), NONE);
+        pump(w);
+        ck_assert_int_eq(status(w).ledger, PART_READY);
+        world_free(w);
+}
+END_TEST
+
+/* The same while an answered approval is evaluated again. */
+START_TEST(test_silent_ledger_after_approval) {
+        World *w = world_ready();
+        asked(w, "leaky");
+        vote(w, 1000, ROLE_OPERATOR, true);
+        pump_one(w); /* whether it answers, asked along with the gate */
+        pump_one(w); /* the vote is durable; then the ledger says no more */
+        ck_assert_int_eq(last_to_gate(w).type, MSG_APPROVAL_ANSWERED);
+        world_pass(w, ENFORCE_DOWN_US);
+        ck_assert_int_eq(status(w).ledger, PART_STALLED);
+        heal(w, "web");
+        ck_assert_int_eq(last_reply(w)->code, CODE_LEDGER_UNAVAILABLE);
+        world_free(w);
+}
+END_TEST
+
 /* A verdict may come in the very loop turn in which its time ended, before the tick that ends the proposal.
  */
 START_TEST(test_late_question) {
         World *w = world_ready();
         heal(w, "leaky");
+        pump(w);
         w->now.boot_us += ENFORCE_USE_BY_US;
         verdict(w, (Say){.verdict = VERDICT_REQUIRE_APPROVAL,
                            .approval_id = "apr_1",
@@ -233,6 +271,7 @@ END_TEST
 START_TEST(test_intent_refused) {
         World *w = world_ready();
         heal(w, "web");
+        pump(w);
         verdict(w, (Say){.verdict = VERDICT_ALLOW});
         refuse_next(w, "intent_refused");
         ck_assert_int_eq(last_reply(w)->code, CODE_INTENT_REFUSED);
@@ -301,6 +340,7 @@ START_TEST(test_reply_forms) {
 END_TEST
 
 RUN_TESTS("enforce-flow", test_allowed_path, test_denied, test_forged_verdicts, test_late_verdict,
-        test_late_question, test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
+        test_silent_ledger_is_named, test_silent_ledger_after_approval, test_late_question,
+        test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
         test_target_ends_while_deciding, test_gate_restart_asks_once, test_intent_refused, test_outcomes,
         test_reply_forms)

@@ -142,6 +142,7 @@ START_TEST(test_votes_count_when_durable) {
         vote(w, 1000, ROLE_OPERATOR, true);
         vote(w, 1001, ROLE_OPERATOR, true);
         unsigned n = w->n_gate;
+        pump_one(w); /* whether it answers, asked along with the gate */
         pump_one(w);
         ck_assert_int_eq(enforce_approval(w->e, "apr_1")->state, APPROVAL_PENDING);
         ck_assert_uint_eq(w->n_gate, n); /* the gate has not been told */
@@ -204,6 +205,7 @@ END_TEST
 START_TEST(test_expiry) {
         World *w = world_ready();
         uint64_t waiter = asked(w, "leaky");
+        pump(w);
         ck_assert_uint_eq(enforce_deadline(w->e), w->now.boot_us + APPROVAL_TTL_US);
         world_pass(w, APPROVAL_TTL_US - 1);
         ck_assert_int_eq(enforce_approval(w->e, "apr_1")->state, APPROVAL_PENDING);

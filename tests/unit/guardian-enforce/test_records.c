@@ -261,6 +261,7 @@ END_TEST
 START_TEST(test_conflict_attaches_again) {
         World *w = world_ready();
         heal(w, "web");
+        pump(w);
         verdict(w, (Say){.verdict = VERDICT_ALLOW});
         refuse_next(w, "E.CONFLICT");
         ck_assert_uint_eq(w->n_acts, 0);
