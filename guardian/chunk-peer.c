@@ -51,6 +51,14 @@ static int send_hello(ManagedUnit *u) {
 
 /* ---- evidence */
 
+/* False: it said while it started that it can decide nothing. */
+static bool gate_attached(ManagedUnit *u) {
+        EnforceStatus st;
+        enforce_gate_attached(u->m->enforce, manager_now());
+        enforce_status(u->m->enforce, manager_now(), &st);
+        return st.gate == PART_READY;
+}
+
 static void evidence_result(ManagedUnit *u) {
         ChunkPeer *p = u->peer;
         Evidence *e = u->evidence;
@@ -79,8 +87,8 @@ static void evidence_result(ManagedUnit *u) {
                         return;
                 }
                 p->validated = true;
-                if (u->index == u->m->governance)
-                        enforce_gate_attached(u->m->enforce, manager_now());
+                if (u->index == u->m->governance && !gate_attached(u))
+                        t = EV_EVIDENCE_ISSUES;
                 links_chunk_validated(u);
         }
         unit_feed(u, (UnitEvent){.type = t}, u->machine.instance);
@@ -224,6 +232,15 @@ static void gate_msg(ManagedUnit *u, Msg *msg) {
                 misbehaved(u, "a verdict that does not fit its request");
 }
 
+/* Heard before it is validated, and believed only then; what it says against itself stands in its status at once. */
+static void early_gate_msg(ManagedUnit *u, Msg *msg) {
+        size_t pos = 0;
+        Str s;
+        while (msg->type == MSG_POLICY_STATE && msg_next_str(msg, TAG_ISSUE, &pos, &s))
+                unit_issue(u, "%.*s", (int)s.n, s.p);
+        enforce_gate_msg(u->m->enforce, msg, manager_now());
+}
+
 static void log_head(Manager *m, const Msg *msg) {
         char hex[65], note[1024];
         const uint8_t *root = msg_bytes(msg, TAG_ROOT);
@@ -274,7 +291,7 @@ static void on_msg(Conn *c, Msg *msg, void *user) {
                 else if (u->index == m->ledger && msg->type == MSG_LEDGER_HEAD)
                         log_head(m, msg);
                 else if (u->index == m->governance && (msg->type == MSG_POLICY_STATE || msg->type == MSG_APPROVAL_PENDING))
-                        enforce_gate_msg(m->enforce, msg, manager_now());
+                        early_gate_msg(u, msg);
                 else if (msg->type == MSG_UNITS) /* a question, like a query to the ledger */
                         govern_unit_msg(u, msg);
                 else

@@ -205,6 +205,10 @@ int gate_decide(Gate *g, const Msg *m) {
         char why[160] = "";
         if (g->ended || !g->started || !id || !digest)
                 return g->ended || g->started ? 0 : -EAGAIN;
+        if (g->unreadable[0]) {
+                gate_send_refusal(g, id, digest, NULL, CODE_GOVERNANCE_UNAVAILABLE, g->unreadable);
+                return 0;
+        }
         Request *r = gate_find(g, id);
         if (r && memcmp(r->digest, digest, 32) != 0) {
                 g->stats.mismatched++;
@@ -267,6 +271,10 @@ int gate_answered(Gate *g, const Msg *m) {
         if (g->ended || !g->started || !id || !digest)
                 return g->ended || g->started ? 0 : -EAGAIN;
         str_copy(approval, sizeof(approval), msg_str(m, TAG_APPROVAL_ID));
+        if (g->unreadable[0]) {
+                gate_send_refusal(g, id, digest, approval, CODE_GOVERNANCE_UNAVAILABLE, g->unreadable);
+                return 0;
+        }
         Request *r = gate_find(g, id);
         bool known = r && r->approval_id[0] && strcmp(r->approval_id, approval) == 0;
         if (!known || memcmp(r->digest, digest, 32) != 0) {
@@ -387,6 +395,8 @@ int gate_set_policy(Gate *g, GatePolicy *policy) {
         if (!g->started || g->ended)
                 return 0;
         gate_send_state(g);
+        if (g->unreadable[0])
+                return 0;
         return strcmp(g->recorded_revision, policy->revision) != 0 ? record_policy(g) : 0;
 }
 
@@ -399,6 +409,8 @@ int gate_started(Gate *g, const GateNow *now, Mode mode) {
         g->start = *now;
         g->started = true;
         gate_send_state(g);
+        if (g->unreadable[0])
+                return 0;
         if (strcmp(g->recorded_revision, g->policy->revision) != 0)
                 rc = record_policy(g);
         for (unsigned i = 0; i < g->n_requests && !g->ended; i++)

@@ -18,6 +18,9 @@
  * - A question (require_approval) has the approval id "apr_" + request id; it is answered once:
  * gate_answered() evaluates anew and appends the second decision (allow or deny) with the same request_id and
  * digest, carrying the id.
+ * - A decision on record that can't be read: what it reserved is not known, so nothing is allowed any more.
+ * The gate stays, says so (POLICY_STATE failed) and denies everything as governance_unavailable: another
+ * start would read the same record.
  * - gate_ledger_failed(), and an append refused: every unacknowledged reservation is void and ops->end() is
  * called; after it the gate answers nothing.
  */
@@ -64,9 +67,11 @@ const GatePolicy *gate_policy(const Gate *g);
  * answered. Records a config(policy) and sends POLICY_STATE. */
 int gate_set_policy(Gate *g, GatePolicy *policy);
 
-/* One ledger record (MSG_RECORD, payload = body). 0; -EBADMSG: a body of ours that can't be read (damage: end
- * the gate). */
+/* One ledger record (MSG_RECORD, payload = body). 0, -ENOMEM; -EBADMSG, once: a decision that can't be read,
+ * the records behind it are not looked at. */
 int gate_record(Gate *g, const Msg *record);
+/* Which record that was, why, and what to do. NULL: all were read. */
+const char *gate_unreadable(const Gate *g);
 /* The fold is complete. Sends POLICY_STATE and APPROVAL_PENDING for each open question (state pending, or
  * approved when the deciding vote is on record); then evaluates the approved ones with the recorded facts and
  * this time and mode. */

@@ -3,6 +3,8 @@
 #include "chunks/governance/gate-internal.h"
 #include "common/cleanup.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,14 +92,19 @@ static int apply_decision(Gate *g, Request *r, const GateDecision *d, GateInput 
         return gate_keep_verdict(r, d, in, index);
 }
 
-static int fold_decision(Gate *g, const Msg *m) {
+static int fold_decision(Gate *g, const Msg *m, const char **why) {
         const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID), *digest = msg_bytes(m, TAG_DIGEST);
         auto_json json_t *body = NULL;
         auto_free GateDecision *d = calloc(1, sizeof(*d));
         if (!d)
                 return -ENOMEM;
-        if (!id || !digest || json_read(m->payload, 0, &body, NULL, 0) < 0 || read_decision(body, d) < 0)
+        *why = "it names no request";
+        if (!id || !digest)
                 return -EBADMSG;
+        *why = "its body is not what this version writes";
+        if (json_read(m->payload, 0, &body, NULL, 0) < 0 || read_decision(body, d) < 0)
+                return -EBADMSG;
+        *why = "its request is not what this version writes";
         GateInput *in = &g->scratch;
         if (gate_input_from_json(in, json_object_get(body, "request"), json_get_str(body, "purpose", "act")) <
                         0 ||
@@ -107,8 +114,9 @@ static int fold_decision(Gate *g, const Msg *m) {
          * was claimed. */
         memcpy(in->digest, digest, 32);
         Request *r = gate_find(g, id);
+        *why = "its request was decided before";
         if (r && (r->final || memcmp(r->digest, digest, 32) != 0))
-                return -EBADMSG; /* two final decisions of one request: nothing of ours wrote that */
+                return -EBADMSG; /* nothing of ours wrote that */
         if (!r)
                 r = gate_request_new(g, id, digest);
         return r ? apply_decision(g, r, d, in, msg_u64(m, TAG_INDEX, 0)) : -ENOMEM;
@@ -152,12 +160,14 @@ static int fold_action(Gate *g, const Msg *m) {
 
 int gate_record(Gate *g, const Msg *m) {
         uint64_t index = msg_u64(m, TAG_INDEX, 0);
+        const char *why = "";
         int rc = 0;
-        if (g->ended || index < g->next_index)
+        if (g->ended || g->unreadable[0] || index < g->next_index)
                 return 0;
         switch ((RecordKind)msg_u64(m, TAG_KIND, RECORD_NONE)) {
         case RECORD_DECISION:
-                rc = g->started ? 0 : fold_decision(g, m); /* our own, folded when it was acknowledged */
+                if (!g->started) /* our own later ones are folded when they are acknowledged */
+                        rc = fold_decision(g, m, &why);
                 break;
         case RECORD_APPROVAL:
                 fold_approval(g, m);
@@ -186,8 +196,20 @@ int gate_record(Gate *g, const Msg *m) {
         if (rc == 0) {
                 g->next_index = index + 1;
                 g->stats.records++;
+        } else if (rc == -EBADMSG) {
+                snprintf(g->unreadable, sizeof(g->unreadable),
+                        "record %" PRIu64
+                        " of the ledger is a decision that can't be read (%s), so everything is denied. Run "
+                        "the version of Guardian that wrote it; or stop Guardian, move STATE/ledger "
+                        "elsewhere to keep it, "
+                        "and start with a new ledger",
+                        index, why);
         }
         return rc;
+}
+
+const char *gate_unreadable(const Gate *g) {
+        return g->unreadable[0] ? g->unreadable : NULL;
 }
 
 void gate_seen_to(Gate *g, uint64_t next) {

@@ -43,6 +43,7 @@ struct Gate {
         Trust trust;
         GateNow start; /* its boot id is the boot's */
         bool started, ended;
+        char unreadable[400];       /* why nothing is decided, "": it is */
         char recorded_revision[65]; /* of the last config(policy) record */
         GateStats stats;
         GateInput scratch;

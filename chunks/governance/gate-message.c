@@ -78,7 +78,9 @@ void gate_send_state(Gate *g) {
         msg_begin(&b, MSG_POLICY_STATE);
         msg_put_cstr(&b, TAG_POLICY_REVISION, g->policy->revision);
         msg_put_u64(&b, TAG_RULES_COUNT, g->policy->n_rules);
-        msg_put_cstr(&b, TAG_STATE, g->policy->lockdown ? "lockdown" : "ready");
+        msg_put_cstr(&b, TAG_STATE, g->unreadable[0] ? "failed" : g->policy->lockdown ? "lockdown" : "ready");
+        if (g->unreadable[0])
+                msg_put_text(&b, TAG_ISSUE, g->unreadable);
         g->ops.send(g->user, &b);
 }
 

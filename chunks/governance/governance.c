@@ -121,7 +121,9 @@ static void catch_up(Governance *g);
 static void on_live(Governance *g, const Msg *rec, const char *code) {
         if (rec) {
                 int rc = gate_record(g->gate, rec);
-                if (rc < 0) {
+                if (rc == -EBADMSG) { /* not the end: a new gate would read the same */
+                        log_error("the gate denies everything", LOG_STR("reason", gate_unreadable(g->gate)));
+                } else if (rc < 0) {
                         log_error("a record can't be read", LOG_U64("index", msg_u64(rec, TAG_INDEX, 0)),
                                 LOG_ERRNO(rc));
                         chunk_exit(g->chunk, 1);
@@ -160,9 +162,10 @@ static void on_fold(Governance *g, const Msg *rec, const char *code) {
                 return;
         }
         gate_stats(g->gate, &stats);
-        log_info("the gate is ready", LOG_STR("revision", gate_policy(g->gate)->revision),
-                LOG_U64("rules", gate_policy(g->gate)->n_rules), LOG_U64("records", stats.records),
-                LOG_U64("pending_approvals", stats.pending_approvals));
+        if (!gate_unreadable(g->gate))
+                log_info("the gate is ready", LOG_STR("revision", gate_policy(g->gate)->revision),
+                        LOG_U64("rules", gate_policy(g->gate)->n_rules), LOG_U64("records", stats.records),
+                        LOG_U64("pending_approvals", stats.pending_approvals));
         chunk_ready(g->chunk);
         catch_up(g);
 }
@@ -247,6 +250,8 @@ static void on_call(Governance *g, Link *l, Msg *m) {
         if (str_eq(verb, "policy")) {
                 gate_policy_json(g->gate, &w);
                 answer_json(l, req, &out, &w, json_finish(&w));
+        } else if (str_eq(verb, "trust") && gate_unreadable(g->gate)) {
+                link_result(l, req, 1, "failed", gate_unreadable(g->gate), (Str){NULL, 0}, false);
         } else if (str_eq(verb, "trust")) {
                 str_copy(component, sizeof(component), msg_arg(m, TAG_ARG, "component"));
                 gate_trust_json(g->gate, component[0] ? component : NULL, &now, &w);

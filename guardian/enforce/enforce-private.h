@@ -90,6 +90,8 @@ struct Enforce {
         uint64_t last_token;
         /* the gate */
         bool gate_attached, gate_silent;
+        bool gate_failed; /* it says that it can decide nothing, and why */
+        char gate_issue[513];
         List early; /* EarlyMsg */
         unsigned n_early;
         char policy_revision[81];

@@ -159,7 +159,7 @@ const char *part_state_ledger(PartState s) {
 PartState gate_state(const Enforce *e, EnforceNow now) {
         if (!e->cfg.has_gate)
                 return PART_ABSENT;
-        if (!e->gate_attached || e->gate_silent)
+        if (!e->gate_attached || e->gate_silent || e->gate_failed)
                 return PART_DOWN;
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
                 const Proposal *p = e->open[i];
@@ -204,6 +204,16 @@ void notice(Enforce *e, EnforceNow now) {
 }
 
 /* ---- the gate comes and goes */
+static void policy_state(Enforce *e, const Msg *m) {
+        Str issue;
+        size_t pos = 0;
+        str_copy(e->policy_revision, sizeof(e->policy_revision), msg_str(m, TAG_POLICY_REVISION));
+        e->gate_failed = str_eq(msg_str(m, TAG_STATE), "failed");
+        if (!msg_next_str(m, TAG_ISSUE, &pos, &issue))
+                issue = STR_LIT("governance says that it can decide nothing");
+        str_copy(e->gate_issue, sizeof(e->gate_issue), issue);
+}
+
 static void gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
         e->gate_silent = false;
         if (m->type == MSG_VERDICT)
@@ -211,7 +221,7 @@ static void gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
         else if (m->type == MSG_APPROVAL_PENDING)
                 people_pending(e, m, now);
         else
-                str_copy(e->policy_revision, sizeof(e->policy_revision), msg_str(m, TAG_POLICY_REVISION));
+                policy_state(e, m);
 }
 
 void enforce_gate_attached(Enforce *e, EnforceNow now) {
@@ -242,7 +252,7 @@ void enforce_gate_attached(Enforce *e, EnforceNow now) {
 }
 
 void enforce_gate_lost(Enforce *e, EnforceNow now) {
-        e->gate_attached = e->gate_silent = false;
+        e->gate_attached = e->gate_silent = e->gate_failed = false;
         early_clear(e);
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++)
                 if (e->open[i])

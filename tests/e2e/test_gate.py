@@ -6,7 +6,8 @@ import signal
 import time
 import unittest
 
-from harness import Guardian, main, service
+from harness import Guardian, answer, link, main, puppet_unit, service
+from wire import KINDS
 
 WEB = {"web.chunk": service("/bin/sleep 1000", service={"Restart": "always", "RestartSec": "10ms"},
                             chunk={"Heal": "restart_service", "CanFail": "yes"})}
@@ -141,6 +142,59 @@ class Gate(unittest.TestCase):
             self.assertEqual(g.unit("web")["pid"], before)
             self.assertNotIn("action", [x["kind"] for x in of_request(g, r["request_id"])])
             self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+
+    def write_unreadable_decision(self, g):
+        """The gate is in the test's hand, and leaves a decision that no gate can read."""
+        p = g.puppet("governance").accept()
+        with link(p, "ledger") as ledger:
+            p.send("READY")
+            answer(p)
+            ledger.send("ATTACH", EPOCH=p.hello["EPOCH"])
+            ledger.expect("ATTACHED", CODE="ok")
+            ledger.send("APPEND", b'{"verdict":"allow"}', SEQ=1, KIND=KINDS["decision"], REQUEST_ID=bytes(16), DIGEST=bytes(32),
+                        VERDICT_BITS=1)
+            return ledger.expect("APPEND_ACK", SEQ=1)["INDEX"]
+
+    def test_unreadable_decision(self):
+        """Everything is denied and says why; nothing restarts for ever; with the ledger set aside it goes on."""
+        gate = puppet_unit("governance", "@DIR@/stage/libexec/guardian/puppet",
+                           chunk={"Priority": "1.5", "Links": "ledger"}, service={"Restart": "no"})
+        with Guardian({"governance.chunk": gate}, puppets=["governance"], puppet_stage=True) as g:
+            index = self.write_unreadable_decision(g)
+            g.wait_boot()
+            g.stop()
+            with Guardian(WEB, state=g.state) as again:
+                again.wait_boot()
+                reason = "record %d of the ledger is a decision that can't be read" % index
+                again.wait_log("governance: .*the gate denies everything.*" + reason)
+                self.assertEqual(again.status()["guardian"]["governance"], "down")
+                u = again.unit("governance")
+                self.assertEqual((u["state"], u["verdict"], u["restarts"]), ("running", "degraded", 0))
+                self.assertIn(reason, u["issues"][0])
+                web = again.unit("web")["pid"]
+                for verb in (["propose", "restart_service", "web"], ["mode", "log_only"]):
+                    r = again.ctl("--json", *verb, code=4).json
+                    self.assertEqual((r["code"], r["intent_index"]), ("governance_unavailable", None), verb)
+                    self.assertIn(reason, r["reason"])
+                self.assertEqual(again.unit("web")["pid"], web)
+                self.assertIn(reason, " ".join(again.ctl("trust", code=1).err.split()))
+                # an admin's own verbs work as with any gate that is down
+                self.assertTrue(again.ctl("--json", "restart", "web").json["ungated"])
+                # a new gate reads the same record: it stays down, and up
+                old = again.kill_unit("governance")
+                again.until("a new gate", lambda: self.up(again, "governance", old))
+                self.assertEqual(again.status()["guardian"]["governance"], "down")
+                again.verify()
+                again.stop()
+            aside = os.path.join(g.dir, "aside")
+            os.mkdir(aside)
+            os.rename(os.path.join(g.state, "ledger"), os.path.join(aside, "ledger"))
+            with Guardian(WEB, state=g.state) as third:
+                third.wait_boot()
+                self.assertEqual(third.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
+                third.verify(state=aside)
+                old = third.ctl("--json", "--state", aside, "ledger", "query", "--kind", "decision").lines
+                self.assertEqual([x["index"] for x in old], [index])
 
 
 class Ledger(unittest.TestCase):

@@ -206,6 +206,11 @@ guard("mesh-validators-away", MESH, "if (c->ops->validate(c->user, s->token, s->
 # ---- the gate
 guard("gate-digest", "chunks/governance/gate-input.c", "if (memcmp(digest, in->digest, 32) != 0)", "if (memcmp(digest, in->digest, 32) == 2)",
       "governance-gate")
+guard("gate-unreadable", "chunks/governance/gate-core.c", "if (g->unreadable[0]) {\n                gate_send_refusal(g, id, digest, NULL,",
+      "if (false) {\n                gate_send_refusal(g, id, digest, NULL,", "governance-gate")
+guard("gate-unreadable-fold", "chunks/governance/gate-fold.c", "if (g->ended || g->unreadable[0] || index < g->next_index)",
+      "if (g->ended || index < g->next_index)", "governance-gate")
+guard("gate-failed-is-down", "guardian/enforce/enforce.c", "e->gate_silent || e->gate_failed)", "e->gate_silent)", "enforce-flow")
 
 # ---- containment without a cgroup: a group is not called empty while somebody of it lives (supervisor/group*.c)
 GROUP, SESSION, PROC = "supervisor/group.c", "supervisor/group-session.c", "supervisor/procinfo.c"

@@ -18,7 +18,7 @@ enum { RECORDS_MAX = 256, SENT_MAX = 256 };
 typedef struct Record {
         RecordKind kind;
         uint8_t request_id[16], digest[32];
-        bool has_request;
+        bool has_request, damaged; /* damaged: the gate can't read it */
         uint64_t ref, bits, token, time_us;
         char actor[161], action[65], result[65];
         char body[20000];

@@ -491,28 +491,38 @@ START_TEST(expired_while_away) {
 }
 END_TEST
 
-START_TEST(damaged_decision_ends_the_fold) {
-        MsgBuilder b;
-        Msg m;
-        static const uint8_t zero[32];
-        msg_begin(&b, MSG_RECORD);
-        msg_put_u64(&b, TAG_REQ, 1);
-        msg_put_u64(&b, TAG_INDEX, 5);
-        msg_put_u64(&b, TAG_TIME_NS, 1);
-        msg_put_u64(&b, TAG_KIND, RECORD_DECISION);
-        msg_put_cstr(&b, TAG_WRITER, "governance");
-        msg_put_u64(&b, TAG_EPOCH, 1);
-        msg_put_u64(&b, TAG_SEQ, 1);
-        msg_put_bytes(&b, TAG_HASH, zero);
-        msg_put_bytes(&b, TAG_PREV, zero);
-        msg_put_bytes(&b, TAG_REQUEST_ID, zero);
-        msg_put_bytes(&b, TAG_DIGEST, zero);
-        ck_assert_int_eq(msg_view(&b, STR_LIT("{\"verdict\":\"allow\"}"), &m), 0);
-        static const GateOps ops = {0};
-        Gate *g;
-        ck_assert_int_eq(gate_new(shipped_policy(), &ops, NULL, &g), 0);
-        ck_assert_int_eq(gate_record(g, &m), -EBADMSG);
-        gate_free(g);
+/* What such a decision reserved is not known: nothing is allowed, and the gate that says so stays. */
+static void unreadable(const char *body) {
+        heal(1, "a", MIN);
+        heal(2, "b", MIN);
+        world_kill(&w);
+        str_copy(w.records[2].body, sizeof(w.records[2].body),
+                STR_LIT("{}")); /* behind the first, not looked at */
+        str_copy(w.records[1].body, sizeof(w.records[1].body), str_of(body));
+        w.records[1].damaged = true;
+        guardian_record(&w, RECORD_ACTION, &(Ask){.id = 1, .at_us = MIN}, "ok", false);
+        unsigned n = w.n;
+        world_start(&w, shipped_policy(), 2 * MIN);
+        ck_assert_str_eq(w.ended ? w.ended : "", "");
+        ck_assert_uint_eq(w.n_sent, 1);
+        Msg m = sent(&w, 0);
+        Str issue = msg_str(&m, TAG_ISSUE);
+        ck_assert_int_eq(m.type, MSG_POLICY_STATE);
+        ck_assert(str_eq(msg_str(&m, TAG_STATE), "failed"));
+        ck_assert_ptr_nonnull(memmem(issue.p, issue.n, "record 1 ", 9));
+        ck_assert_ptr_nonnull(gate_unreadable(w.gate));
+        ask(&w, &(Ask){.id = 3, .at_us = 2 * MIN});
+        expect(VERDICT_DENY, CODE_GOVERNANCE_UNAVAILABLE);
+        answer(&w, &(Ask){.id = 1, .at_us = 2 * MIN}, "approved", 3);
+        expect(VERDICT_DENY, CODE_GOVERNANCE_UNAVAILABLE);
+        ck_assert_int_eq(gate_set_policy(w.gate, shipped_policy()), 0);
+        ck_assert_uint_eq(w.n, n); /* nothing is written behind it */
+}
+
+START_TEST(unreadable_decisions) {
+        static const char *const bodies[] = {"", "[]", "{}", "{\"verdict\":\"allow\"}",
+                "{\"code\":\"ok\",\"request\":{},\"verdict\":\"allow\"}"};
+        unreadable(bodies[_i]);
 }
 END_TEST
 
@@ -597,7 +607,7 @@ int main(void) {
         tcase_add_test(t, another_policy_voids_the_approval);
         tcase_add_test(t, restart_lists_open_questions);
         tcase_add_test(t, expired_while_away);
-        tcase_add_test(t, damaged_decision_ends_the_fold);
+        tcase_add_loop_test(t, unreadable_decisions, 0, 5);
         tcase_add_test(t, trust_follows_outcomes_and_only_tightens);
         tcase_add_test(t, denied_lowers_trust_of_units_only);
         tcase_add_test(t, no_policy_is_lockdown);

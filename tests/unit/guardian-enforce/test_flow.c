@@ -127,6 +127,45 @@ START_TEST(test_silent_ledger_after_approval) {
 }
 END_TEST
 
+static void gate_says(World *w, const char *state, const char *issue) {
+        MsgBuilder b;
+        Msg m;
+        msg_begin(&b, MSG_POLICY_STATE);
+        msg_put_cstr(&b, TAG_POLICY_REVISION, "rev1");
+        msg_put_u64(&b, TAG_RULES_COUNT, 1);
+        msg_put_cstr(&b, TAG_STATE, state);
+        msg_put_cstr(&b, TAG_ISSUE, issue);
+        ck_assert_int_eq(msg_view(&b, (Str){NULL, 0}, &m), 0);
+        ck_assert(enforce_gate_msg(w->e, &m, w->now));
+}
+
+/* A gate that says that it can decide nothing is down, for as long as it lives; its successor is another. */
+START_TEST(test_gate_that_failed) {
+        World *w = world_ready();
+        enforce_gate_lost(w->e, w->now);
+        gate_says(w, "failed", "record 17"); /* before it is validated */
+        enforce_gate_attached(w->e, w->now);
+        ck_assert_int_eq(status(w).gate, PART_DOWN);
+        unsigned n = w->n_gate;
+        heal(w, "web");
+        ck_assert_int_eq(last_reply(w)->code, CODE_GOVERNANCE_UNAVAILABLE);
+        ck_assert_str_eq(last_reply(w)->reason, "record 17");
+        person(w, 0, ROLE_ADMIN, "mode", "", "mode=log_only");
+        ck_assert_int_eq(last_reply(w)->code, CODE_GOVERNANCE_UNAVAILABLE);
+        ck_assert_uint_eq(w->n_gate, n);
+        person(w, 0, ROLE_ADMIN, "restart", "web", NULL);
+        ck_assert_uint_eq(w->n_acts, 1);
+        ck_assert(w->act_ungated[0]);
+        enforce_gate_lost(w->e, w->now);
+        gate_says(w, "ready", NULL);
+        enforce_gate_attached(w->e, w->now);
+        ck_assert_int_eq(status(w).gate, PART_READY);
+        heal(w, "web");
+        ck_assert_uint_eq(w->n_gate, n + 1);
+        world_free(w);
+}
+END_TEST
+
 /* A verdict may come in the very loop turn in which its time ended, before the tick that ends the proposal.
  */
 START_TEST(test_late_question) {
@@ -340,7 +379,7 @@ START_TEST(test_reply_forms) {
 END_TEST
 
 RUN_TESTS("enforce-flow", test_allowed_path, test_denied, test_forged_verdicts, test_late_verdict,
-        test_silent_ledger_is_named, test_silent_ledger_after_approval, test_late_question,
-        test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
+        test_silent_ledger_is_named, test_silent_ledger_after_approval, test_gate_that_failed,
+        test_late_question, test_use_by_runs_out_before_the_act, test_last_check, test_lockdown_between,
         test_target_ends_while_deciding, test_gate_restart_asks_once, test_intent_refused, test_outcomes,
         test_reply_forms)

@@ -65,6 +65,7 @@ static void op_reply(void *user, const EnforceReply *r) {
                 .verdict = r->verdict,
                 .outcome = r->outcome};
         str_copy(a->approval_id, sizeof(a->approval_id), str_of(r->approval_id));
+        str_copy(a->reason, sizeof(a->reason), str_of(r->reason));
         if (r->request_id)
                 memcpy(a->request_id, r->request_id, 16);
 }

@@ -22,7 +22,7 @@ typedef struct Answer {
         Code code;
         Verdict verdict;
         Outcome outcome;
-        char approval_id[49];
+        char approval_id[49], reason[513];
         uint8_t request_id[16];
 } Answer;
 typedef struct Sent {
