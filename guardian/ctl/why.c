@@ -157,18 +157,32 @@ static void print_story(Ctl *c, const Story *s) {
         buf_done(&out);
 }
 
-static int why_unit(Ctl *c, Story *s) {
+/* Its last healing or act. A set without a ledger has no story, only what Guardian knows. */
+static void tell_unit(Ctl *c, Story *s) {
         RecordQuery q = {.kinds = 1u << RECORD_ANOMALY | 1u << RECORD_ACTION | 1u << RECORD_INCIDENT |
                                   1u << RECORD_DECISION,
                 .resource = s->subject,
                 .until_ns = UINT64_MAX,
                 .limit = 1,
-                .newest = true};
-        /* a set without a ledger has no story, only what Guardian knows */
-        q.silent = true;
+                .newest = true,
+                .silent = true};
         if (records_walk(c, &q, on_last, s) == CTL_OK)
                 (void)tell(c, s);
-        print_story(c, s);
+}
+
+/* A unit that only the ledger can be asked about: its last state on record, and its story. */
+static int tell_recorded_unit(Ctl *c, Story *s) {
+        RecordQuery q = {.kinds = 1u << RECORD_UNIT,
+                .resource = s->subject,
+                .until_ns = UINT64_MAX,
+                .limit = 1,
+                .newest = true};
+        int r = records_walk(c, &q, on_story, s);
+        if (r != CTL_OK)
+                return r;
+        tell_unit(c, s);
+        s->found = s->n > 0;
+        snprintf(s->text, sizeof(s->text), "what the ledger has on %s", s->subject);
         return CTL_OK;
 }
 
@@ -192,8 +206,11 @@ int verb_why(Ctl *c, int argc, char **argv) {
                                                             : CTL_UNREACHABLE;
                 if (r == CTL_OK)
                         r = ctl_call(c, &c->guardian, &call);
-                if (r == CTL_OK && s.found)
-                        return why_unit(c, &s);
+                if (r == CTL_OK && s.found) {
+                        tell_unit(c, &s);
+                        print_story(c, &s);
+                        return CTL_OK;
+                }
                 if (r == CTL_DENIED)
                         return ctl_fail(c, r, "why: denied_by_role: your role may not read this");
                 if (r == CTL_UNREACHABLE && !c->state_given)
@@ -203,13 +220,16 @@ int verb_why(Ctl *c, int argc, char **argv) {
         if (parse_u64(argv[1], &q.from) < 0)
                 q.from = 0; /* not an index: every record is looked at */
         r = records_walk(c, &q, on_search, &s);
+        if (r == CTL_OK && !s.found && unit_name_valid(argv[1]))
+                r = tell_recorded_unit(c, &s);
         if (r != CTL_OK)
                 return r;
         if (!s.found)
                 return ctl_fail(c, CTL_UNKNOWN,
                         "why: '%s' is neither a unit nor an index, request, incident or approval on record",
                         argv[1]);
-        r = tell(c, &s);
+        if (s.n == 0)
+                r = tell(c, &s);
         if (s.n == 0) /* it belongs to no story: it stands for itself */
                 add(&s, s.kind, s.ref, s.time, s.text);
         print_story(c, &s);

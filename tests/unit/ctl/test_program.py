@@ -201,6 +201,11 @@ def test_why_from_files():
     assert "ran restart_service on web: ok" in offline(0, "why", bytes(range(16)).hex()).stdout.replace("\n" + " " * 16, " ")
     alone = json.loads(offline(0, "--json", "why", "0").stdout)  # the key record belongs to no story
     assert [b["ref"] for b in alone["because"]] == ["0"] and check_cli("why", alone) == [], alone
+    unit = json.loads(offline(0, "--json", "why", "web").stdout)  # nothing of its state is on record, but its healing is
+    assert check_cli("why", unit) == [] and unit["correlation_id"] == "cor_1" and unit["because"] == story["because"], unit
+    unit = json.loads(offline(0, "--json", "why", "u3").stdout)
+    assert [b["kind"] for b in unit["because"]] == ["unit"] and "u3 running" in unit["because"][0]["text"], unit
+    offline(6, "why", "u9")
     offline(6, "why", "cor_2")
     offline(6, "why", "100000")
 
