@@ -13,11 +13,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
 import wire
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from jsonschema_min import check_cli  # noqa: E402
 
 STAGE = os.environ.get("GUARDIAN_STAGE") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../../build/stage")
@@ -259,7 +263,11 @@ class Guardian:
         return CtlResult(p.returncode, p.stdout, p.stderr)
 
     def status(self):
-        return self.ctl("--json", "status").json
+        """Every document that a test looks at fits its schema, and has no member that is not described there."""
+        document = self.ctl("--json", "status").json
+        problems = check_cli("status", document, strict=True)
+        assert not problems, problems
+        return document
 
     def unit(self, name):
         for u in self.status()["units"]:

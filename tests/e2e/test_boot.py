@@ -74,6 +74,26 @@ class Boot(unittest.TestCase):
     def test_subreaper(self):
         self.check(False)
 
+    def test_status_document(self):
+        """Every member that is there only at times; status() itself holds the document against its schema, strictly."""
+        units = {"told.chunk": service("/bin/sleep 1000", unit={"Description": "told", "Documentation": "man:sleep(1)"},
+                                       sandbox={"Profile": "none", "Reason": "a test"}),
+                 "gone.chunk": service("/bin/sh -c 'exit 3'", chunk={"CanFail": "yes"}, service={"Restart": "no"})}
+        with Guardian(units) as g:
+            g.wait_boot()
+            g.wait_unit("gone", "failed")
+            units = {u["name"]: u for u in g.status()["units"]}
+            self.assertEqual((units["told"]["description"], units["told"]["documentation"], units["told"]["sandbox"]["reason"]),
+                             ("told", ["man:sleep(1)"], "a test"))
+            self.assertEqual(units["gone"]["last_exit"], {"code": 3, "signal": None, "reason": "exit"})
+            self.assertIsNone(g.status()["guardian"]["break_glass_until"])
+            g.ctl("lockdown", "on")
+            g.ctl("pause", "a test")
+            g.ctl("break-glass", "--reason", "a test", "--ttl", "10m")
+            doc = g.status()["guardian"]
+            self.assertEqual((doc["lockdown"], doc["paused"], doc["pause_reason"], doc["break_glass"]), (True, True, "a test", True))
+            self.assertGreater(doc["break_glass_until"], units["told"]["since"])
+
     def test_boot_document(self):
         with Guardian({"base.chunk": USER["base.chunk"]}) as g:
             g.wait_boot()

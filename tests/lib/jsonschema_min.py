@@ -4,6 +4,8 @@
 
 check(schema, document, base)      a list of problems, "$.units[0].pid: ..."; empty when it fits
 check_cli(verb, document)          the same for the --json document of a verb of guardianctl: "status", "ledger query"
+strict=True: a member that the schema does not name is a problem too. Users may get more than is promised, but what
+Guardian writes is described; for schemas whose objects name their members in one place.
 jsonschema_min.py VERB < DOCUMENT  exit status 0 or 1; a verb that streams takes JSON lines
 
 A keyword that is not known here is an error: a schema that is not checked is no schema.
@@ -41,8 +43,8 @@ def same(a, b):
 
 
 class Checker:
-    def __init__(self, base):
-        self.base = base
+    def __init__(self, base, strict=False):
+        self.base, self.strict = base, strict
 
     def resolve(self, ref, root):
         """(schema, root of its document)"""
@@ -123,7 +125,9 @@ class Checker:
     def k_properties(self, arg, value, where, root, schema):
         if not isinstance(value, dict):
             return []
-        return [p for k, s in arg.items() if k in value for p in self.check(s, value[k], "%s.%s" % (where, k), root)]
+        unknown = [k for k in value if k not in arg] if self.strict and "additionalProperties" not in schema else []
+        return ["%s: '%s' is not described" % (where, k) for k in unknown] + [
+            p for k, s in arg.items() if k in value for p in self.check(s, value[k], "%s.%s" % (where, k), root)]
 
     def k_additionalProperties(self, arg, value, where, root, schema):
         if not isinstance(value, dict):
@@ -150,13 +154,13 @@ class Checker:
         return ["%s: has an item twice" % where] if len(set(texts)) != len(texts) else []
 
 
-def check(schema, document, base=CLI):
-    return Checker(base).check(schema, document, "$", schema)
+def check(schema, document, base=CLI, strict=False):
+    return Checker(base, strict).check(schema, document, "$", schema)
 
 
-def check_cli(verb, document):
+def check_cli(verb, document, strict=False):
     """Problems of one document (or one line of a stream) of `guardianctl --json VERB`."""
-    return check(load(os.path.join(CLI, verb.replace(" ", "-") + ".json")), document)
+    return check(load(os.path.join(CLI, verb.replace(" ", "-") + ".json")), document, strict=strict)
 
 
 def main():

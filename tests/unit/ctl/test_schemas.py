@@ -133,6 +133,10 @@ def test_the_checker_itself():
     for schema, good, bad in cases:
         assert js.check(schema, good) == [], schema
         assert schema is True or js.check(schema, bad), schema
+    schema = {"properties": {"a": {"items": {"properties": {"b": True}}}}}
+    for document, known in (({"a": [{"b": 1}]}, True), ({"c": 1}, False), ({"a": [{"c": 1}]}, False)):
+        assert js.check(schema, document) == []
+        assert (js.check(schema, document, strict=True) == []) == known, document
     try:
         js.check({"tpye": "string"}, 1)
     except ValueError:
