@@ -112,6 +112,18 @@ class Abort(unittest.TestCase):
             os.unlink(os.path.join(g.units, name + ".chunk"))
         self.assertEqual(self.check(g)[0], 0)
 
+    def test_check_as_the_readme_shows_it(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../README.md")) as f:
+            shown = re.search(r"^\$ guardian --check --no-core --units DIR --policies POLICIES\n(.*?)^```", f.read(), re.M | re.S).group(1)
+        g = Guardian({"x.chunk": "[Service]\nExecStart=/bin/true\nRestrat=no\n\n[Limits]\nMemoryMax=64M\n",
+                      "y.chunk": "[Service]\nExecStart=/usr/bin/serverd\nUser=serverd\n"}, core=False, pid1=False)
+        self.addCleanup(shutil.rmtree, g.dir, True)
+        policies = os.path.join(g.dir, "policies")
+        os.mkdir(policies)
+        open(os.path.join(policies, "govrnance.yaml"), "w").close()
+        g.args += ["--policies", policies]
+        self.assertEqual(self.check(g), (65, shown.replace("DIR", g.units).replace("POLICIES", policies)))
+
     def test_what_cannot_be_started_is_not_retried(self):
         always = {"Restart": "always", "RestartSec": "1ms"}
         with Guardian({"gone.chunk": service("/nonexistent/program", service=always, chunk={"StartRetries": "5"})}) as g:
