@@ -189,6 +189,40 @@ void new_request_id(uint8_t ret[16]) {
         memcpy(ret, hash, 16);
 }
 
+void request_to_msg(const ActionRequest *r, MsgBuilder *b) {
+        msg_put_bytes(b, TAG_REQUEST_ID, r->request_id);
+        msg_put_cstr(b, TAG_ACTOR, r->actor);
+        msg_put_cstr(b, TAG_ACTION, r->action);
+        msg_put_cstr(b, TAG_TARGET, r->target);
+        msg_put_bytes(b, TAG_BOOT_ID, r->incarnation.boot_id);
+        msg_put_u64(b, TAG_PID, r->incarnation.pid);
+        msg_put_u64(b, TAG_START_TIME, r->incarnation.start_time);
+        if (r->incident != UINT64_MAX)
+                msg_put_u64(b, TAG_INCIDENT, r->incident);
+        for (unsigned i = 0; i < r->n_args; i++)
+                msg_put_cstr(b, TAG_ARG, r->args[i]);
+}
+
+int request_from_msg(ActionRequest *r, const Msg *m) {
+        size_t pos = 0;
+        Str s;
+        memcpy(r->request_id, msg_bytes(m, TAG_REQUEST_ID), sizeof(r->request_id));
+        str_copy(r->actor, sizeof(r->actor), msg_str(m, TAG_ACTOR));
+        str_copy(r->action, sizeof(r->action), msg_str(m, TAG_ACTION));
+        str_copy(r->target, sizeof(r->target), msg_str(m, TAG_TARGET));
+        memcpy(r->incarnation.boot_id, msg_bytes(m, TAG_BOOT_ID), sizeof(r->incarnation.boot_id));
+        r->incarnation.pid = msg_u64(m, TAG_PID, 0);
+        r->incarnation.start_time = msg_u64(m, TAG_START_TIME, 0);
+        r->incident = msg_u64(m, TAG_INCIDENT, UINT64_MAX);
+        r->n_args = 0;
+        while (msg_next_str(m, TAG_ARG, &pos, &s)) {
+                if (r->n_args == REQUEST_ARGS_MAX || s.n >= sizeof(r->args[0]))
+                        return -EINVAL;
+                str_copy(r->args[r->n_args++], sizeof(r->args[0]), s);
+        }
+        return 0;
+}
+
 void new_id(const char *prefix, char *out, size_t cap) {
         uint8_t raw[16];
         char hex[33];

@@ -5,6 +5,7 @@
  * actions; and the digest that binds a verdict to exactly one request (consent.md section 2). Each enum has a table of
  * names; x_to_string() of a value out of range is "invalid", x_from_string() of an unknown name -EINVAL.
  */
+#include "common/msg.h"
 #include "common/str.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -132,6 +133,10 @@ int request_sort_args(ActionRequest *r);
  * tests/unit/common/digest_vectors.py (a second implementation).
  */
 void request_digest(const ActionRequest *r, uint8_t ret[32]);
+/* What the digest is over, as fields of DECIDE and APPROVAL_PENDING, and back: texts that are too long are cut, arguments come
+ * as they stand. -EINVAL for too many of them or one too long. */
+void request_to_msg(const ActionRequest *r, MsgBuilder *b);
+int request_from_msg(ActionRequest *r, const Msg *m);
 /* 32 random lower-case hex digits behind a prefix: new_id("cor_", out, cap). From getrandom(2). */
 void new_id(const char *prefix, char *out, size_t cap);
 void new_request_id(uint8_t ret[16]);

@@ -122,23 +122,18 @@ static int read_labels(GateInput *in, const Msg *m, char *why, size_t cap) {
         return 0;
 }
 
-static int read_args(GateInput *in, const Msg *m, char *why, size_t cap) {
-        ActionRequest *r = &in->request;
-        size_t pos = 0;
-        Str s, k, v;
-        while (msg_next_str(m, TAG_ARG, &pos, &s)) {
-                if (r->n_args == REQUEST_ARGS_MAX || s.n >= sizeof(r->args[0]) ||
-                        !str_split(s, '=', &k, &v) || !name_valid(k)) {
-                        r->n_args = 0;
-                        return refuse(why, cap, "a malformed argument");
-                }
-                str_copy(r->args[r->n_args++], sizeof(r->args[0]), s);
-        }
-        if (request_sort_args(r) < 0) {
+/* NULL, or what is wrong with its arguments; it has none then. */
+static const char *read_request(ActionRequest *r, const Msg *m) {
+        Str k, v;
+        bool good = request_from_msg(r, m) == 0;
+        for (unsigned i = 0; good && i < r->n_args; i++)
+                good = str_split(str_of(r->args[i]), '=', &k, &v) && name_valid(k);
+        const char *wrong = !good                      ? "a malformed argument"
+                            : request_sort_args(r) < 0 ? "an argument stands twice"
+                                                       : NULL;
+        if (wrong)
                 r->n_args = 0;
-                return refuse(why, cap, "an argument stands twice");
-        }
-        return 0;
+        return wrong;
 }
 
 static int read_moment(GateInput *in, const Msg *m, char *why, size_t cap) {
@@ -156,16 +151,7 @@ static int read_moment(GateInput *in, const Msg *m, char *why, size_t cap) {
 }
 
 static void read_identity(GateInput *in, const Msg *m) {
-        ActionRequest *r = &in->request;
-        memcpy(r->request_id, msg_bytes(m, TAG_REQUEST_ID), 16);
         memcpy(in->digest, msg_bytes(m, TAG_DIGEST), 32);
-        str_copy(r->actor, sizeof(r->actor), msg_str(m, TAG_ACTOR));
-        str_copy(r->action, sizeof(r->action), msg_str(m, TAG_ACTION));
-        str_copy(r->target, sizeof(r->target), msg_str(m, TAG_TARGET));
-        memcpy(r->incarnation.boot_id, msg_bytes(m, TAG_BOOT_ID), 16);
-        r->incarnation.pid = msg_u64(m, TAG_PID, 0);
-        r->incarnation.start_time = msg_u64(m, TAG_START_TIME, 0);
-        r->incident = msg_u64(m, TAG_INCIDENT, UINT64_MAX);
         str_copy(in->purpose, sizeof(in->purpose), msg_str(m, TAG_PURPOSE));
         str_copy(in->actor_kind, sizeof(in->actor_kind), msg_str(m, TAG_ACTOR_KIND));
         str_copy(in->reason, sizeof(in->reason), msg_str(m, TAG_REASON));
@@ -188,9 +174,10 @@ int gate_input_from_decide(GateInput *in, const Msg *m, char *why, size_t cap) {
         size_t pos = 0;
         memset(in, 0, sizeof(*in));
         read_identity(in, m);
+        const char *wrong = read_request(&in->request, m);
         int r = read_moment(in, m, why, cap);
-        if (r == 0)
-                r = read_args(in, m, why, cap);
+        if (r == 0 && wrong)
+                r = refuse(why, cap, "%s", wrong);
         if (r == 0)
                 r = read_facts(m, TAG_CLAIM, in->claims, &in->n_claims, why, cap);
         if (r == 0)

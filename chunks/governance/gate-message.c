@@ -86,24 +86,13 @@ void gate_send_state(Gate *g) {
 
 void gate_send_pending(Gate *g, const Request *r) {
         Msg kept = {.type = MSG_VERDICT, .header = {(const char *)r->verdict, r->verdict_len}};
-        const ActionRequest *a = &r->in->request;
         MsgBuilder b;
         msg_begin(&b, MSG_APPROVAL_PENDING);
         msg_put_cstr(&b, TAG_APPROVAL_ID, r->approval_id);
-        msg_put_bytes(&b, TAG_REQUEST_ID, r->id);
+        request_to_msg(&r->in->request, &b);
         msg_put_bytes(&b, TAG_DIGEST, r->digest);
         msg_put_u64(&b, TAG_DECISION_INDEX, r->index);
-        msg_put_cstr(&b, TAG_ACTOR, a->actor);
         msg_put_cstr(&b, TAG_ACTOR_KIND, r->in->actor_kind);
-        msg_put_cstr(&b, TAG_ACTION, a->action);
-        msg_put_cstr(&b, TAG_TARGET, a->target);
-        msg_put_bytes(&b, TAG_BOOT_ID, a->incarnation.boot_id);
-        msg_put_u64(&b, TAG_PID, a->incarnation.pid);
-        msg_put_u64(&b, TAG_START_TIME, a->incarnation.start_time);
-        if (a->incident != UINT64_MAX)
-                msg_put_u64(&b, TAG_INCIDENT, a->incident);
-        for (unsigned i = 0; i < a->n_args; i++)
-                msg_put_cstr(&b, TAG_ARG, a->args[i]);
         msg_copy(&b, &kept, TAG_NEED);
         msg_copy(&b, &kept, TAG_RULE);
         msg_put_cstr(&b, TAG_CORRELATION_ID, r->in->correlation_id);

@@ -116,24 +116,14 @@ static void build_decide(
         Enforce *e, const Proposal *p, const EnforceTarget *t, EnforceNow now, MsgBuilder *b) {
         static const char *const kinds[] = {"person", "unit", "supervisor"};
         msg_begin(b, MSG_DECIDE);
-        msg_put_bytes(b, TAG_REQUEST_ID, p->r.request_id);
+        request_to_msg(&p->r, b);
         msg_put_bytes(b, TAG_DIGEST, p->digest);
         msg_put_cstr(b, TAG_PURPOSE, "act");
-        msg_put_cstr(b, TAG_ACTOR, p->r.actor);
         msg_put_cstr(b, TAG_ACTOR_KIND, kinds[p->kind]);
         if (p->kind == ACTOR_PERSON) {
                 msg_put_u64(b, TAG_UID, p->uid);
                 msg_put_cstr(b, TAG_ROLE, role_to_string((int)p->role));
         }
-        msg_put_cstr(b, TAG_ACTION, p->r.action);
-        msg_put_cstr(b, TAG_TARGET, p->r.target);
-        msg_put_bytes(b, TAG_BOOT_ID, p->r.incarnation.boot_id);
-        msg_put_u64(b, TAG_PID, p->r.incarnation.pid);
-        msg_put_u64(b, TAG_START_TIME, p->r.incarnation.start_time);
-        if (p->r.incident != NONE64)
-                msg_put_u64(b, TAG_INCIDENT, p->r.incident);
-        for (unsigned i = 0; i < p->r.n_args; i++)
-                msg_put_cstr(b, TAG_ARG, p->r.args[i]);
         msg_put_u64(b, TAG_PRIORITY_MILLI, t->priority_milli);
         msg_put_bool(b, TAG_CRITICAL, t->critical);
         msg_put_bool(b, TAG_CAN_FAIL, t->can_fail);

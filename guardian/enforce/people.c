@@ -155,21 +155,8 @@ void people_ask(Enforce *e, Proposal *p, const Msg *m, EnforceNow now) {
 /* ---- after a restart of Guardian: the gate lists what is open */
 static bool restore_request(Enforce *e, Proposal *p, const Msg *m) {
         ActionRequest *r = &p->r;
-        Str s;
-        size_t pos = 0;
-        memcpy(r->request_id, msg_bytes(m, TAG_REQUEST_ID), sizeof(r->request_id));
-        memcpy(r->incarnation.boot_id, msg_bytes(m, TAG_BOOT_ID), sizeof(r->incarnation.boot_id));
-        r->incarnation.pid = msg_u64(m, TAG_PID, 0);
-        r->incarnation.start_time = msg_u64(m, TAG_START_TIME, 0);
-        r->incident = msg_u64(m, TAG_INCIDENT, NONE64);
-        str_copy(r->actor, sizeof(r->actor), msg_str(m, TAG_ACTOR));
-        str_copy(r->action, sizeof(r->action), msg_str(m, TAG_ACTION));
-        str_copy(r->target, sizeof(r->target), msg_str(m, TAG_TARGET));
-        while (msg_next_str(m, TAG_ARG, &pos, &s)) {
-                if (r->n_args == REQUEST_ARGS_MAX || s.n >= sizeof(r->args[0]))
-                        return false;
-                str_copy(r->args[r->n_args++], sizeof(r->args[0]), s);
-        }
+        if (request_from_msg(r, m) < 0)
+                return false;
         p->verb = enforce_verb(str_of(r->action));
         p->kind = str_eq(msg_str(m, TAG_ACTOR_KIND), "person") ? ACTOR_PERSON : ACTOR_UNIT;
         p->stage = STAGE_ASKED;

@@ -114,6 +114,48 @@ START_TEST(digest_binds_everything) {
 }
 END_TEST
 
+/* As the fields of a message, with one argument more where it is given, and back. */
+static int carry(const ActionRequest *r, const char *more, ActionRequest *ret) {
+        MsgBuilder b;
+
+        msg_begin(&b, MSG_DECIDE);
+        request_to_msg(r, &b);
+        msg_put_cstr(&b, TAG_ARG, more);
+        ck_assert_int_eq(b.error, 0);
+        return request_from_msg(ret, &(Msg){.type = MSG_DECIDE, .header = {(const char *)b.header, b.len}});
+}
+
+START_TEST(a_request_is_the_same_on_the_other_side) {
+        ActionRequest r, got;
+        char here[65], there[65];
+
+        fill(&r);
+        for (unsigned i = 0; i < 2; i++, r.incident = UINT64_MAX) {
+                memset(&got, 0xff, sizeof(got));
+                ck_assert_int_eq(carry(&r, NULL, &got), 0);
+                hex_digest(&r, here);
+                hex_digest(&got, there);
+                ck_assert_str_eq(here, there);
+        }
+}
+END_TEST
+
+START_TEST(a_request_with_too_much_is_refused) {
+        ActionRequest r, got;
+        char text[sizeof(r.args[0]) + 1] = "";
+
+        fill(&r);
+        memset(text, 'x', sizeof(r.args[0]));
+        ck_assert_int_eq(carry(&r, text, &got), -EINVAL);
+        text[sizeof(r.args[0]) - 1] = 0;
+        ck_assert_int_eq(carry(&r, text, &got), 0);
+        while (r.n_args < REQUEST_ARGS_MAX)
+                strcpy(r.args[r.n_args++], "k=v");
+        ck_assert_int_eq(carry(&r, NULL, &got), 0);
+        ck_assert_int_eq(carry(&r, "one=more", &got), -EINVAL);
+}
+END_TEST
+
 START_TEST(incarnations_and_ids) {
         Incarnation a = {.pid = 1, .start_time = 2}, b = a;
         char one[48], two[48];
@@ -132,4 +174,5 @@ START_TEST(incarnations_and_ids) {
 END_TEST
 
 TEST_MAIN("vocab", names_go_both_ways, exit_statuses, args_are_sorted_by_key, golden_digests,
-        digest_binds_everything, incarnations_and_ids)
+        digest_binds_everything, a_request_is_the_same_on_the_other_side, a_request_with_too_much_is_refused,
+        incarnations_and_ids)
