@@ -26,6 +26,7 @@ static int send_hello(ManagedUnit *u) {
         ChunkPeer *p = u->peer;
         MsgBuilder b;
         char dir[1100];
+        const Prepared *was = u->prepared; /* a chunk is always prepared */
         msg_begin(&b, MSG_HELLO);
         msg_put_cstr(&b, TAG_UNIT, u->config->name);
         msg_put_u64(&b, TAG_INSTANCE, p->instance);
@@ -34,13 +35,13 @@ static int send_hello(ManagedUnit *u) {
         msg_put_bytes(&b, TAG_BOOT_ID, m->boot_id);
         if (m->state_dir[0]) {
                 snprintf(dir, sizeof(dir), "%s/%s", m->opt->state_dir, u->config->name);
-                if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-                        unit_issue(u, "state directory '%s': %s", dir, strerror(errno));
+                if (was->state_error)
+                        unit_issue(u, "state directory '%s': %s", dir, strerror(-was->state_error));
                 else
                         msg_put_cstr(&b, TAG_STATE_DIR, dir);
         }
         for (unsigned i = 0; i < m->opt->n_policy_dirs; i++)
-                if (access(m->opt->policy_dirs[i], F_OK) == 0)
+                if (was->policy_dirs >> i & 1)
                         msg_put_cstr(&b, TAG_POLICY_DIR, m->opt->policy_dirs[i]);
         if (u->index == m->ledger && m->opt->ledger_key)
                 msg_put_cstr(&b, TAG_LEDGER_KEY, m->opt->ledger_key);

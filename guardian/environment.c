@@ -110,9 +110,7 @@ static int set_file(Environment *e, const char *path) {
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return -EINVAL;
-        auto_free char *text = malloc(ENV_FILE_MAX + 1);
-        if (!text)
-                return -ENOMEM;
+        char text[ENV_FILE_MAX + 1]; /* of a stack that goes with its thread: no hole is left in the heap */
         size_t n = 0;
         for (;;) {
                 ssize_t k = read(fd, text + n, ENV_FILE_MAX + 1 - n);
@@ -132,13 +130,16 @@ static int set_file(Environment *e, const char *path) {
         return r;
 }
 
-static int set_files(Environment *e, const UnitConfig *u, char *why, size_t cap) {
+static int set_files(Environment *e, const UnitConfig *u, const char *_Atomic *at, char *why, size_t cap) {
         for (unsigned i = 0; i < u->environment_files.n; i++) {
                 const char *path = u->environment_files.items[i];
                 bool optional = path[0] == '-';
+                if (at)
+                        *at = path + optional;
                 int r = set_file(e, path + optional);
                 if (r < 0 && !(optional && r == -ENOENT)) {
-                        snprintf(why, cap, "EnvironmentFile %s: %s", path + optional, strerror(-r));
+                        snprintf(why, cap, "EnvironmentFile %s: %s", path + optional,
+                                r == -EINVAL ? "not a regular file" : strerror(-r));
                         return r;
                 }
         }
@@ -171,14 +172,15 @@ static int pack(const Environment *e, char ***ret) {
         return 0;
 }
 
-int unit_environment_files(const UnitConfig *u, char ***ret, char *why, size_t cap) {
+int unit_environment_files(const UnitConfig *u, char ***ret, const char *_Atomic *at, char *why, size_t cap) {
         __attribute__((cleanup(environment_done))) Environment e = {0};
         snprintf(why, cap, "EnvironmentFile");
-        int r = set_files(&e, u, why, cap);
+        int r = set_files(&e, u, at, why, cap);
         return r < 0 ? r : pack(&e, ret);
 }
 
-int unit_environment(const UnitConfig *u, char *const *base, char *const *files, char *const *extra, char ***ret) {
+int unit_environment(
+        const UnitConfig *u, char *const *base, char *const *files, char *const *extra, char ***ret) {
         __attribute__((cleanup(environment_done))) Environment e = {0};
         int r = inherit(&e, u, base);
         if (r == 0 && files)

@@ -106,6 +106,7 @@ static int boot_set(Options *o) {
                 return EXIT_BAD_DATA;
         bool have_runtime = false, have_roles = false;
         int status = 0;
+        unsigned hanging = 0;
         RolesBlob roles = {0};
         Manager *m = NULL;
         uint64_t have = 0, soft = 0; /* the limit as it was given to us is the units' */
@@ -130,13 +131,14 @@ static int boot_set(Options *o) {
                                 status = EXIT_PREFLIGHT;
                         else
                                 status = manager_run(m);
-                        manager_free(m);
+                        hanging = manager_free(m);
                 }
         }
         free(m);
         roles_blob_done(&roles);
         plan_free(plan);
-        unit_set_free(set);
+        if (!hanging)
+                unit_set_free(set);
         return status;
 }
 

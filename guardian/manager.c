@@ -67,6 +67,7 @@ static void step_one(Manager *m, const UnitQueueItem *item) {
                 log_warning("event does not fit the unit's state", LOG_UNIT(u->config->name),
                         LOG_STR("event", unit_event_to_string(item->event.type)),
                         LOG_STR("state", unit_phase_to_string(u->machine.phase)));
+        unit_prepare_moved_on(u, item->event.type);
         for (unsigned i = 0; i < out.n; i++)
                 unit_command(u, &out.items[i]);
         /* A stop that had nothing to do says so here, in the order of events: a start may have been queued before it. */
@@ -417,7 +418,9 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
         uv_timer_init(&m->loop, &m->timer);
         m->timer.data = m;
         timer_heap_init(&m->heap);
-        r = init_units(m);
+        r = workers_new(&m->loop, &m->workers);
+        if (r == 0)
+                r = init_units(m);
         if (r == 0)
                 r = queue_grow(m, m->n_units * QUEUE_PER_UNIT + QUEUE_MIN);
         /* a deadline that finds no memory would be a unit that waits for ever: each has its place from the start */
@@ -472,13 +475,14 @@ static bool log_nowhere(void *user, const void *line, size_t n) {
         return false;
 }
 
-void manager_free(Manager *m) {
+unsigned manager_free(Manager *m) {
         control_shutdown(m->control, 200);
         for (unsigned i = 0; i < 20 && m->control; i++) /* let last answers out, at most 200 ms */
                 if (uv_run(&m->loop, UV_RUN_NOWAIT) == 0)
                         break;
         for (uint32_t i = 0; i < m->n_units && m->units; i++) {
                 ManagedUnit *u = &m->units[i];
+                unit_prepare_drop(u);
                 chunk_peer_free(u);
                 for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
                         u->probes[k] = probe_stop(u->probes[k]);
@@ -494,11 +498,15 @@ void manager_free(Manager *m) {
                 unit_issues_clear(u);
                 free(u->plan);
                 free(u->evidence);
-                free(u->env_files);
-                u->env_files = NULL;
                 free(u->status_text);
                 u->status_text = NULL;
         }
+        unsigned hanging = workers_close(m->workers);
+        for (uint32_t i = 0; i < m->n_units && m->units; i++)
+                if (m->units[i].prepared) {
+                        prepared_done(m->units[i].prepared);
+                        free(m->units[i].prepared);
+                }
         verb_logs_done(m);
         m->control = control_free(m->control);
         govern_done(m);
@@ -515,7 +523,8 @@ void manager_free(Manager *m) {
         uv_loop_close(&m->loop);
         timer_heap_done(&m->heap);
         reap_done(&m->reap);
-        manifest_done(&m->manifest);
+        if (!hanging)
+                manifest_done(&m->manifest);
         boot_done(&m->boot);
         links_mesh_dir_remove(m);
         if (m->notify_dir_fd >= 0) {
@@ -524,4 +533,5 @@ void manager_free(Manager *m) {
         }
         free(m->queue);
         free(m->units);
+        return hanging;
 }

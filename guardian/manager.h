@@ -7,6 +7,7 @@
  *
  *   manager.c     the loop, signals, deadlines, the queue of unit events, the end
  *   unit-ops.c    commands of the unit machine
+ *   unit-prepare.c what a command needs of the file system, on a thread
  *   unit-spawn.c  launch plans and helpers
  *   chunk-peer.c  the control pipe of a chunk: HELLO, challenge, evidence
  *   links.c       streams between chunks, for persons and for kernels on the mesh
@@ -22,10 +23,12 @@
 #include "guardian/enforce/enforce.h"
 #include "guardian/marker.h"
 #include "guardian/options.h"
+#include "guardian/prepare.h"
 #include "guardian/probe.h"
 #include "guardian/spool.h"
 #include "guardian/unit-load.h"
 #include "guardian/unit-state.h"
+#include "guardian/worker.h"
 #include "supervisor/evidence.h"
 #include "supervisor/group.h"
 #include "supervisor/launch.h"
@@ -37,6 +40,7 @@
 
 typedef struct Manager Manager;
 typedef struct ManagedUnit ManagedUnit;
+typedef struct Preparation Preparation;
 
 /* A chunk's end of the control pipe, for one instance. */
 typedef struct ChunkPeer {
@@ -69,7 +73,9 @@ struct ManagedUnit {
         uint64_t start_time;
         pid_t helper;        /* the command of CMD_RUN, 0: none */
         bool helper_privileged, emptying, group_ready;
-        char **env_files;    /* what EnvironmentFile= said to the last command; owned */
+        Prepared *prepared;  /* of the last command, where unit_prepares(); owned */
+        Preparation *preparation; /* under way, NULL */
+        Preparation *hanging;     /* one that nobody waits for any more, its thread is not back */
         Output *output;
         NotifySocket *notify;
         Probe *probes[_PROBE_KIND_MAX];
@@ -127,6 +133,7 @@ struct Manager {
         TimerId enforce_timer;
         ReapTable reap;
         GroupRoot groups;
+        Workers *workers;
         OutputHub *output;
         Control *control;
         Manifest manifest;
@@ -173,7 +180,8 @@ struct Manager {
 /* Takes what main() has loaded. 0, or -errno after logging; then manager_free(). */
 int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan);
 int manager_run(Manager *m); /* to the end; the exit status */
-void manager_free(Manager *m);
+/* How many threads hang in the file system: not 0, what was given to manager_init() is still read and must not be freed. */
+unsigned manager_free(Manager *m);
 void manager_stop(Manager *m, int exit_status, const char *why); /* ordered; again: escalates */
 /* Queues one event; it is fed in this loop turn, in order. instance 0: whatever instance runs then. */
 void unit_feed(ManagedUnit *u, UnitEvent ev, uint64_t instance);
@@ -190,11 +198,15 @@ void unit_issues_clear(ManagedUnit *u);
 void unit_check_emptying(Manager *m); /* after a reap */
 Incarnation unit_incarnation(const ManagedUnit *u);
 
-/* CMD_RUN and CMD_SPAWN; error: what stood in the way already, then only the answer is given. */
-void unit_execute(ManagedUnit *u, const UnitCommand *c, int error);
+/* CMD_RUN, once prepared; error: what stood in the way already, then only the answer is given. */
+void unit_run_helper(ManagedUnit *u, ExecList list, unsigned index, int error);
 
-/* ---- unit-env.c */
-void unit_env_then_execute(ManagedUnit *u, const UnitCommand *c); /* at once where there is no EnvironmentFile= */
+/* ---- unit-prepare.c */
+/* CMD_PREPARE and CMD_RUN; at once where there is nothing to prepare. */
+void unit_prepare(ManagedUnit *u, const UnitCommand *c);
+/* After every event: a preparation that the unit no longer waits for is dropped, with an issue if that was by a deadline. */
+void unit_prepare_moved_on(ManagedUnit *u, UnitEventType by);
+void unit_prepare_drop(ManagedUnit *u);
 
 /* ---- unit-spawn.c */
 /* Starts the main process. 0 (u->pid is set), or -errno with an issue that says what and where. */

@@ -22,8 +22,9 @@ int words_parse(Arena *a, const char *value, StrList *append_to, const char **wh
 int exec_command_expand(const ExecCommand *c, char *const *env, char ***ret);
 
 /* What EnvironmentFile= says, to be called off the loop: regular files only, up to 64 KiB. *ret: NULL-terminated vector in one
- * malloc block. A file that cannot be read is -errno with its name in `why`. */
-int unit_environment_files(const UnitConfig *u, char ***ret, char *why, size_t cap);
+ * malloc block. *at (may be NULL) names the file at hand, for whoever waits. A file that cannot be read is -errno with its name
+ * in `why`. */
+int unit_environment_files(const UnitConfig *u, char ***ret, const char *_Atomic *at, char *why, size_t cap);
 /* The environment of a unit's processes: inherited (all of `base` for a user chunk, less Guardian's own
  * names; a clean one plus PassEnvironment= for a core chunk), then `files` (NULL: none), Environment=, then
  * `extra` (both "K=V", NULL terminated; the last wins). *ret: NULL-terminated vector in one malloc block. -ENOMEM, -E2BIG. */

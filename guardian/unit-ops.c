@@ -39,7 +39,8 @@ Incarnation unit_incarnation(const ManagedUnit *u) {
 
 static void empty_group(ManagedUnit *u, int sig) {
         u->emptying = true;
-        if (u->group_ready && !group_empty(&u->group)) { /* mostly it is empty: nobody outlived the main process */
+        if (u->group_ready &&
+                !group_empty(&u->group)) { /* mostly it is empty: nobody outlived the main process */
                 group_signal(&u->group, sig, 0);
                 if (!group_empty(&u->group))
                         return; /* unit_check_emptying() sees the end of the last one */
@@ -77,7 +78,7 @@ static void on_helper_end(void *user, const ProcessEnd *end) {
         unit_feed(u, (UnitEvent){.type = EV_HELPER_ENDED, .exit = exit_info(end)}, 0);
 }
 
-static void run_helper(ManagedUnit *u, ExecList list, unsigned index, int r) {
+void unit_run_helper(ManagedUnit *u, ExecList list, unsigned index, int r) {
         const ExecCommand *c = &u->config->exec[list].items[index];
         if (r == 0)
                 r = unit_spawn_helper(u, c, on_helper_end, u, &u->helper);
@@ -101,9 +102,8 @@ static void on_main_end(void *user, const ProcessEnd *end) {
         unit_feed(u, (UnitEvent){.type = EV_EXITED, .exit = exit_info(end)}, u->machine.instance);
 }
 
-static void spawn_main(ManagedUnit *u, unsigned index, int r) {
-        if (r == 0)
-                r = unit_spawn_main(u, index);
+static void spawn_main(ManagedUnit *u, unsigned index) {
+        int r = unit_spawn_main(u, index);
         if (r == 0) {
                 r = reap_add(&u->m->reap, u->pid, on_main_end, u);
                 if (r < 0)
@@ -120,20 +120,12 @@ static void spawn_main(ManagedUnit *u, unsigned index, int r) {
         unit_feed(u, (UnitEvent){.type = EV_SPAWNED}, u->machine.instance);
 }
 
-void unit_execute(ManagedUnit *u, const UnitCommand *c, int error) {
-        if (c->type == CMD_SPAWN)
-                spawn_main(u, c->index, error);
-        else
-                run_helper(u, c->list, c->index, error);
-}
-
 static void signal_group(ManagedUnit *u, int sig) {
-        if (!u->group_ready)
-                return;
-        int n = group_signal(&u->group, sig, 0);
+        int n = u->group_ready ? group_signal(&u->group, sig, 0) : 0;
         if (n < 0)
                 log_warning("group can't be signalled", LOG_UNIT(u->config->name), LOG_ERRNO(n));
-        if (u->pid == 0 && group_empty(&u->group))
+        if (u->pid == 0 &&
+                (!u->group_ready || group_empty(&u->group))) /* not ready: nothing was ever started */
                 unit_feed(u, (UnitEvent){.type = EV_GROUP_EMPTY}, 0);
 }
 
@@ -212,7 +204,8 @@ static void start_probe(ManagedUnit *u, ProbeKind k) {
 
 static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
         u->since_ns = clock_wall_ns();
-        if (to == UNIT_STARTING) /* what was wrong with the instance before; its ExecStartPre= commands may add to it */
+        if (to == UNIT_STARTING) /* what was wrong with the instance before; its ExecStartPre= commands may
+                                    add to it */
                 unit_issues_clear(u);
         /* a fact for proposals: nobody proposes in an ungoverned set */
         if (u->m->governance != PLAN_NONE && unit_machine_state(&u->machine) == UNIT_RUNNING && u->pid > 0 &&
@@ -242,8 +235,11 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
         Manager *m = u->m;
         switch (c->type) {
         case CMD_RUN:
+        case CMD_PREPARE:
+                unit_prepare(u, c);
+                break;
         case CMD_SPAWN:
-                unit_env_then_execute(u, c);
+                spawn_main(u, c->index);
                 break;
         case CMD_SIGNAL_MAIN:
                 if (u->pid > 0)

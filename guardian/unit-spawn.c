@@ -18,14 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SPAWN_GROUPS_MAX = 64, SPAWN_EXTRA_MAX = 8 };
+enum { SPAWN_EXTRA_MAX = 8 };
 
 typedef struct Spawn {
         LaunchPlan plan;
         char path[PATH_MAX];
         char **env, **argv;
         LaunchLimit limits[UNIT_LIMITS_MAX + 2];
-        gid_t groups[SPAWN_GROUPS_MAX];
         uid_t uid;
         gid_t gid;
         int out_fd;
@@ -54,83 +53,19 @@ static void spawn_done(Spawn *s) {
                 close(s->out_fd);
 }
 
-/* Whose the unit's directories, pipes and sockets are, and, but for a privileged command, under which ids it runs. */
-static int resolve_ids(ManagedUnit *u, bool privileged, Spawn *s) {
+/* Under which ids it runs, but for a privileged command. */
+static void set_ids(ManagedUnit *u, bool privileged, Spawn *s) {
         const UnitConfig *c = u->config;
-        s->uid = getuid();
-        s->gid = getgid();
-        if (!c->user && !c->group && c->supplementary_groups.n == 0)
-                return 0;
-        if (c->user) {
-                gid_t own;
-                if (ids_user(c->user, &s->uid, &own) < 0) {
-                        unit_issue(u, "User=%s is not in /etc/passwd (a number needs no entry)", c->user);
-                        return -ESRCH;
-                }
-                if (own != (gid_t)-1)
-                        s->gid = own;
-        }
-        if (c->group && ids_group(c->group, &s->gid) < 0) {
-                unit_issue(u, "Group=%s is not in /etc/group (a number needs no entry)", c->group);
-                return -ESRCH;
-        }
-        unsigned n = c->user ? ids_groups_of(c->user, s->gid, s->groups, SPAWN_GROUPS_MAX) : 0;
-        for (unsigned i = 0; i < c->supplementary_groups.n && n < SPAWN_GROUPS_MAX; i++) {
-                if (ids_group(c->supplementary_groups.items[i], &s->groups[n]) < 0) {
-                        unit_issue(u, "SupplementaryGroups=%s is not in /etc/group",
-                                c->supplementary_groups.items[i]);
-                        return -ESRCH;
-                }
-                n++;
-        }
-        if (privileged)
-                return 0;
+        const Prepared *p = u->prepared;
+        s->uid = p ? p->uid : getuid();
+        s->gid = p ? p->gid : getgid();
+        if (privileged || !p || (!c->user && !c->group && c->supplementary_groups.n == 0))
+                return;
         s->plan.set_ids = true;
-        s->plan.uid = s->uid;
-        s->plan.gid = s->gid;
-        s->plan.groups = s->groups;
-        s->plan.n_groups = n;
-        return 0;
-}
-
-/* mkdir -p below base, the last part owned by the unit. */
-static int make_below(const char *base, const char *name, uid_t uid, gid_t gid) {
-        char path[PATH_MAX];
-        if (snprintf(path, sizeof(path), "%s/%s", base, name) >= (int)sizeof(path))
-                return -ENAMETOOLONG;
-        for (char *p = path + strlen(base) + 1; *p; p++) {
-                if (*p != '/')
-                        continue;
-                *p = 0;
-                if (mkdir(path, 0755) < 0 && errno != EEXIST)
-                        return -errno;
-                *p = '/';
-        }
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-                return -errno;
-        if (getuid() != uid && chown(path, uid, gid) < 0)
-                return -errno;
-        return 0;
-}
-
-static int make_directories(ManagedUnit *u, const Spawn *s) {
-        const UnitConfig *c = u->config;
-        for (unsigned i = 0; i < c->runtime_directories.n; i++) {
-                int r = make_below(u->m->opt->runtime_dir, c->runtime_directories.items[i], s->uid, s->gid);
-                if (r < 0) {
-                        unit_issue(
-                                u, "RuntimeDirectory=%s: %s", c->runtime_directories.items[i], strerror(-r));
-                        return r;
-                }
-        }
-        for (unsigned i = 0; i < c->state_directories.n; i++) {
-                int r = make_below(u->m->opt->state_dir, c->state_directories.items[i], s->uid, s->gid);
-                if (r < 0) {
-                        unit_issue(u, "StateDirectory=%s: %s", c->state_directories.items[i], strerror(-r));
-                        return r;
-                }
-        }
-        return 0;
+        s->plan.uid = p->uid;
+        s->plan.gid = p->gid;
+        s->plan.groups = p->groups;
+        s->plan.n_groups = p->n_groups;
 }
 
 static void set_output(LaunchPlan *p, unsigned i, const OutputSpec *o, int log_fd) {
@@ -253,7 +188,7 @@ static int add_extras(ManagedUnit *u, Spawn *s) {
 }
 
 /* Everything that main process and helpers have in common. */
-static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
+static int make_plan(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
         const UnitConfig *cfg = u->config;
         launch_plan_init(&s->plan);
         s->out_fd = -1;
@@ -266,16 +201,13 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
                 }
                 u->group_ready = true;
         }
-        r = resolve_ids(u, c->privileged, s);
-        if (r == 0)
-                r = make_directories(u, s);
-        if (r == 0)
-                r = open_output(u, s);
+        set_ids(u, c->privileged, s);
+        r = open_output(u, s);
         if (r == 0)
                 r = add_extras(u, s);
         if (r < 0)
                 return r;
-        r = unit_environment(cfg, environ, u->env_files, s->extra, &s->env);
+        r = unit_environment(cfg, environ, u->prepared ? u->prepared->env_files : NULL, s->extra, &s->env);
         if (r < 0) {
                 unit_issue(u, "environment: %s", strerror(-r));
                 return r;
@@ -286,6 +218,7 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
                 return r;
         }
         set_limits(u, s);
+        s->plan.path = s->path;
         s->plan.argv = (const char *const *)s->argv;
         s->plan.envp = (const char *const *)s->env;
         s->plan.cwd = cfg->working_directory;
@@ -303,55 +236,15 @@ static int prepare(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
 }
 
 static int find_program(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
-        const UnitConfig *cfg = u->config;
-        int r;
-        if (strchr(c->path, '/')) {
-                r = launch_find(c->path, NULL, s->path, sizeof(s->path));
-        } else if (cfg->from_core_dir) {
-                r = snprintf(s->path, sizeof(s->path), "%s/%s", u->m->opt->libexec_dir, c->path) <
-                                    (int)sizeof(s->path)
-                            ? 0
-                            : -ENAMETOOLONG;
-        } else {
-                r = launch_find(c->path, environment_get(s->env, "PATH"), s->path, sizeof(s->path));
-        }
-        if (r < 0) {
+        const Prepared *p = u->prepared;
+        int r = 0;
+        if (p && p->command == c)
+                s->plan.path = p->path;
+        else
+                r = prepare_find_program(u->m->opt, u->config, c, s->env, s->path, sizeof(s->path));
+        if (r < 0)
                 unit_issue(u, "program '%s': %s", c->path, r == -ENOENT ? "not found" : strerror(-r));
-                return r;
-        }
-        s->plan.path = s->path;
-        return 0;
-}
-
-/* Opens a chunk's program and checks it against the manifest: what was hashed is what runs. 1: not a program
- * of ours. */
-static int pin_program(ManagedUnit *u, Spawn *s, LaunchExe *exe) {
-        Manager *m = u->m;
-        if (u->exe.fd >= 0) { /* a file swapped meanwhile changes nothing; a new program needs a new Guardian */
-                *exe = u->exe;
-                s->plan.exe_fd = exe->fd;
-                return 0;
-        }
-        const char *slash = strrchr(s->path, '/');
-        const char *name = slash ? slash + 1 : s->path;
-        int r = launch_exe_open(s->path, exe);
-        if (r < 0) {
-                unit_issue(u, "program '%s': %s", s->path, strerror(-r));
-                return r;
-        }
-        if (!u->config->core && !(m->have_manifest && manifest_find(&m->manifest, name)))
-                return 0;
-        r = m->have_manifest ? manifest_check(&m->manifest, name, exe->fd) : 2;
-        if (r == 0) {
-                u->exe = *exe;
-                s->plan.exe_fd = exe->fd;
-                return 0;
-        }
-        unit_issue(u, "program '%s' %s", s->path,
-                r == 1 ? "is not the planned one: its SHA-256 differs from lib/guardian/manifest"
-                       : (r == 2 ? "has no entry in lib/guardian/manifest" : strerror(-r)));
-        launch_exe_close(exe);
-        return r < 0 ? r : -EKEYREJECTED;
+        return r;
 }
 
 static void keep_evidence_plan(ManagedUnit *u, const Spawn *s, const LaunchExe *exe) {
@@ -360,11 +253,7 @@ static void keep_evidence_plan(ManagedUnit *u, const Spawn *s, const LaunchExe *
         if (u->config->type != SERVICE_CHUNK && u->config->profile != PROFILE_AUTO)
                 return;
         u->plan = malloc(sizeof(*u->plan));
-        dev_t dev = exe->dev;
-        ino_t ino = exe->ino;
-        if (exe->fd < 0 && launch_exe_stat(s->path, &dev, &ino) < 0)
-                ino = 0;
-        if (u->plan && evidence_plan(&s->plan, dev, ino, u->plan) < 0) {
+        if (u->plan && evidence_plan(&s->plan, exe->dev, exe->ino, u->plan) < 0) {
                 free(u->plan);
                 u->plan = NULL;
         }
@@ -374,8 +263,8 @@ static int launch(ManagedUnit *u, Spawn *s, const char *what, pid_t *pid) {
         LaunchResult res = {0};
         int r = launch_spawn(&s->plan, &res);
         if (r < 0) {
-                unit_issue(u, "%s '%s' can't be started: %s: %s", what, s->path, launch_stage_name(res.stage),
-                        strerror(-r));
+                unit_issue(u, "%s '%s' can't be started: %s: %s", what, s->plan.path,
+                        launch_stage_name(res.stage), strerror(-r));
                 return r;
         }
         *pid = res.pid;
@@ -385,16 +274,16 @@ static int launch(ManagedUnit *u, Spawn *s, const char *what, pid_t *pid) {
 int unit_spawn_main(ManagedUnit *u, unsigned index) {
         const ExecCommand *c = &u->config->exec[EXEC_START].items[index];
         Spawn s = {0};
-        LaunchExe exe = {.fd = -1};
+        const LaunchExe *exe = u->exe.fd >= 0 ? &u->exe : u->prepared ? &u->prepared->exe : NULL;
         auto_close int ours = -1;
         auto_close int theirs = -1;
-        int r = prepare(u, c, &s);
+        int r = make_plan(u, c, &s);
         if (r == 0)
                 r = find_program(u, c, &s);
         if (r == 0 && u->config->type == SERVICE_CHUNK) {
-                r = pin_program(u, &s, &exe);
+                s.plan.exe_fd = u->exe.fd; /* what was hashed is what runs; -1: a program of others */
                 int pair[2];
-                if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                         r = -errno;
                 if (r == 0) {
                         ours = pair[0];
@@ -409,13 +298,13 @@ int unit_spawn_main(ManagedUnit *u, unsigned index) {
         if (r == 0)
                 r = launch(u, &s, "program", &u->pid);
         if (r == 0)
-                keep_evidence_plan(u, &s, &exe);
+                keep_evidence_plan(u, &s, exe);
         if (r == 0 && ours >= 0)
                 r = chunk_peer_new(u, TAKE_FD(ours));
         if (r < 0 && u->pid > 0) /* nobody will ever talk to it */
                 process_signal(u->pid, 0, SIGKILL);
-        if (exe.fd >= 0 && exe.fd != u->exe.fd)
-                launch_exe_close(&exe);
+        if (u->prepared)
+                launch_exe_close(&u->prepared->exe);
         spawn_done(&s);
         for (unsigned i = 0; r < 0 && i < u->n_issues; i++)
                 log_error("unit can't start", LOG_UNIT(u->config->name), LOG_STR("reason", u->issues[i]));
@@ -424,7 +313,7 @@ int unit_spawn_main(ManagedUnit *u, unsigned index) {
 
 int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *user, pid_t *pid) {
         Spawn s = {0};
-        int r = prepare(u, c, &s);
+        int r = make_plan(u, c, &s);
         if (r == 0)
                 r = find_program(u, c, &s);
         if (r == 0)

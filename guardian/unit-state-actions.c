@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards and actions of the unit machine's table. */
 #include "guardian/unit-state-table.h"
+#include <errno.h>
 #include <signal.h>
 
 /* ---- guards */
@@ -53,6 +54,9 @@ bool guard_speaks(const Step *s) {
 }
 bool guard_plain_well(const Step *s) {
         return s->m->config->type != SERVICE_CHUNK && main_well(s);
+}
+bool guard_unprepared(const Step *s) {
+        return s->ev->error < 0;
 }
 bool guard_unvalidated(const Step *s) {
         return !s->m->config->guardian_validates;
@@ -209,6 +213,8 @@ void action_oneshot_done(Step *s) {
         action_reaped(s);
 }
 void action_start_timeout(Step *s) {
+        if (s->m->phase == PHASE_PREPARE) /* nothing ran that could have ended */
+                s->m->exit = (ExitInfo){.error = -ETIMEDOUT};
         fail(s, RESTART_STARTUP_TIMEOUT);
 }
 void action_startup_probe(Step *s) {

@@ -8,7 +8,7 @@
 #define DOWN_PHASES   (B(DOWN) | B(EXITED) | B(FAILED) | B(QUARANTINED))
 #define PROBE_PHASES  (B(PROBE_STARTUP) | B(PROBE_READY))
 #define EARLY_PHASES  (B(WAIT_READY) | PROBE_PHASES | B(POST)) /* a main process runs, not ready yet */
-#define START_PHASES  (B(PRE) | B(SPAWN) | B(ONESHOT) | EARLY_PHASES)
+#define START_PHASES  (B(PRE) | B(PREPARE) | B(SPAWN) | B(ONESHOT) | EARLY_PHASES)
 #define JUDGED_PHASES (B(HOLD) | B(EVIDENCE))
 #define LIVE_PHASES   (JUDGED_PHASES | B(RUNNING) | B(RELOAD))
 #define STOP_PHASES   (B(STOP_CMD) | B(STOP_TERM) | B(STOP_KILL) | B(STOP_POST))
@@ -41,7 +41,7 @@ const Row unit_rows[] = {
         PINNED(ALL_PHASES & ~DOWN_PHASES, STOP, stop_refused), IGNORE(DOWN_PHASES, STOP),
         GO(B(BACKOFF), STOP, DOWN, stop),
         GO(B(SPAWN), STOP, SAME, down_instead), /* the answer to CMD_SPAWN is on its way */
-        GO(B(PRE) | B(ONESHOT) | EARLY_PHASES, STOP, STOP_TERM, stop),
+        GO(B(PRE) | B(PREPARE) | B(ONESHOT) | EARLY_PHASES, STOP, STOP_TERM, stop),
         MOVE(LIVE_PHASES | B(ACTIVE_EXITED), STOP, stop_command, STOP_CMD, stop),
         GO(LIVE_PHASES, STOP, STOP_TERM, stop), GO(B(ACTIVE_EXITED), STOP, STOP_KILL, stop),
         GO(STOP_PHASES, STOP, SAME, down_instead),
@@ -49,7 +49,7 @@ const Row unit_rows[] = {
         PINNED(ALL_PHASES, RESTART, pinned_down), REFUSE(B(QUARANTINED), RESTART),
         GO(B(DOWN) | B(EXITED) | B(FAILED), RESTART, PRE, restart_down),
         GO(B(BACKOFF), RESTART, PRE, start_now), GO(B(SPAWN), RESTART, SAME, up_again),
-        GO(B(PRE) | B(ONESHOT) | EARLY_PHASES, RESTART, STOP_TERM, restart),
+        GO(B(PRE) | B(PREPARE) | B(ONESHOT) | EARLY_PHASES, RESTART, STOP_TERM, restart),
         MOVE(LIVE_PHASES | B(ACTIVE_EXITED), RESTART, stop_command, STOP_CMD, restart),
         GO(LIVE_PHASES, RESTART, STOP_TERM, restart), GO(B(ACTIVE_EXITED), RESTART, STOP_KILL, restart),
         GO(STOP_PHASES, RESTART, SAME, up_again),
@@ -57,14 +57,15 @@ const Row unit_rows[] = {
         MOVE_(B(RUNNING), RELOAD, reload_command, RELOAD), REFUSE(ALL_PHASES, RELOAD),
 
         /* ---- starting */
-        MOVE(B(PRE), HELPER_ENDED, more, SAME, next), MOVE_(B(PRE), HELPER_ENDED, well, SPAWN),
-        GO(B(PRE), HELPER_ENDED, STOP_KILL, start_failed), GO_(B(PRE), SETTLED, SPAWN),
-        GO(B(SPAWN), SPAWN_FAILED, STOP_KILL, spawn_failed),
+        MOVE(B(PRE), HELPER_ENDED, more, SAME, next), MOVE_(B(PRE), HELPER_ENDED, well, PREPARE),
+        GO(B(PRE), HELPER_ENDED, STOP_KILL, start_failed), GO_(B(PRE), SETTLED, PREPARE),
+        GO_(B(PREPARE), SETTLED, SPAWN), MOVE(B(PREPARE), PREPARED, unprepared, STOP_KILL, spawn_failed),
+        GO_(B(PREPARE), PREPARED, SPAWN), GO(B(SPAWN), SPAWN_FAILED, STOP_KILL, spawn_failed),
         MOVE(B(SPAWN), SPAWNED, goal_down, STOP_TERM, spawned),
         MOVE(B(SPAWN), SPAWNED, goal_restart, STOP_TERM, spawned),
         MOVE(B(SPAWN), SPAWNED, oneshot, ONESHOT, spawned),
         MOVE(B(SPAWN), SPAWNED, speaks, WAIT_READY, spawned), GO(B(SPAWN), SPAWNED, PROBE_STARTUP, spawned),
-        MOVE(B(ONESHOT), EXITED, oneshot_more, SPAWN, next),
+        MOVE(B(ONESHOT), EXITED, oneshot_more, PREPARE, next),
         MOVE(B(ONESHOT), EXITED, ended_well, POST, oneshot_done),
         GO(B(ONESHOT), EXITED, STOP_TERM, ended_early), GO_(B(WAIT_READY), READY, PROBE_STARTUP),
         GO_(B(PROBE_STARTUP), SETTLED, PROBE_READY), GO_(B(PROBE_STARTUP), STARTUP_PASSED, PROBE_READY),
@@ -138,7 +139,7 @@ const Row unit_rows[] = {
         IGNORE(ALL_PHASES, LIVENESS_PASSED), IGNORE(ALL_PHASES, LIVENESS_FAILED),
         IGNORE(ALL_PHASES, EVIDENCE_PASSED), IGNORE(ALL_PHASES, EVIDENCE_ISSUES),
         IGNORE(ALL_PHASES, EVIDENCE_FAILED), IGNORE(ALL_PHASES, TIMEOUT), IGNORE(ALL_PHASES, WATCHDOG),
-        IGNORE(ALL_PHASES, GROUP_EMPTY),
+        IGNORE(ALL_PHASES, GROUP_EMPTY), IGNORE(ALL_PHASES, PREPARED),
         IGNORE(ALL_PHASES, HELPER_ENDED), /* of a command that its phase no longer waits for */
 };
 const size_t unit_rows_n = ELEMENTSOF(unit_rows);

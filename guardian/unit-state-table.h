@@ -55,6 +55,7 @@ extern const size_t unit_rows_n;
         X(remains)      /* RemainAfterExit and ended well */                                                 \
         X(speaks)       /* Type says ready itself */                                                         \
         X(plain_well)   /* no chunk, and ended well: nothing left to validate */                             \
+        X(unprepared)   /* the preparation failed */                                                         \
         X(unvalidated)  /* GuardianValidates=no */                                                           \
         X(held)         /* evidence is not to be taken yet */                                                \
         X(goal_down)                                                                                         \

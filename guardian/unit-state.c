@@ -83,12 +83,19 @@ static void enter_list(Step *s) {
                 s->m->pending = true;
 }
 
-static void enter_spawn(Step *s, UnitPhase from) {
+static void enter_prepare(Step *s, UnitPhase from) {
         UnitMachine *m = s->m;
         if (from != PHASE_ONESHOT)
                 m->index = 0;
         m->instance++;
-        step_emit(s, (UnitCommand){.type = CMD_SPAWN, .index = m->index});
+        if (unit_prepares(m->config))
+                step_emit(s, (UnitCommand){.type = CMD_PREPARE, .index = m->index});
+        else
+                m->pending = true;
+}
+
+static void enter_spawn(Step *s) {
+        step_emit(s, (UnitCommand){.type = CMD_SPAWN, .index = s->m->index});
 }
 
 static bool start_probe(Step *s, ProbeKind k) {
@@ -206,6 +213,7 @@ static void enter_quiet(Step *s) {
 static const Action entries[_PHASE_MAX] = {
         [PHASE_DOWN] = enter_quiet,
         [PHASE_PRE] = enter_list,
+        [PHASE_SPAWN] = enter_spawn,
         [PHASE_PROBE_STARTUP] = enter_probe_startup,
         [PHASE_PROBE_READY] = enter_probe_ready,
         [PHASE_POST] = enter_post,
@@ -238,8 +246,8 @@ static void set_phase(Step *s, UnitPhase to) {
                 m->since_us = s->now;
                 step_emit(s, (UnitCommand){.type = CMD_STATE, .from = was, .to = is});
         }
-        if (to == PHASE_SPAWN)
-                enter_spawn(s, from);
+        if (to == PHASE_PREPARE)
+                enter_prepare(s, from);
         else if (entries[to])
                 entries[to](s);
 }

@@ -6,12 +6,13 @@
  * carries out the commands in order and feeds back what happened as events; an event that belongs to an older
  * instance must not be fed (the shell compares `instance`).
  *
- * Starting: ExecStartPre one by one -> SPAWN -> ready (exec, simple: spawned; notify, chunk: EV_READY;
+ * Starting: ExecStartPre one by one -> PREPARE (units that need it: unit_prepares()) -> SPAWN -> ready (exec, simple: spawned; notify, chunk: EV_READY;
  * oneshot: last command ended well), then StartupProbe, then ReadinessProbe -> ExecStartPost -> CMD_READY ->
  * evidence -> running. Every end goes the same way: the group is emptied, ExecStopPost runs, then it is
  * settled what comes next.
  *
- * What the shell owes: EV_SPAWNED or EV_SPAWN_FAILED right after CMD_SPAWN; EV_HELPER_ENDED for the command
+ * What the shell owes: EV_PREPARED some time after CMD_PREPARE, or never: the start's deadline runs, and an answer that nobody
+ * waits for any more is harmless; EV_SPAWNED or EV_SPAWN_FAILED right after CMD_SPAWN; EV_HELPER_ENDED for the command
  * of the last CMD_RUN only; EV_GROUP_EMPTY as soon as no process of the unit is left while its state is
  * `stopping` (looked at right after SIGNAL_* and EMPTY_GROUP and after each reaping; twice does no harm).
  * Timers may fire late or after they were replaced: the machine compares.
@@ -24,6 +25,7 @@
 #define UNIT_PHASES(X)                                                                                       \
         X(DOWN, INACTIVE)          /* never started, or stopped by request */                                \
         X(PRE, STARTING)           /* a command of ExecStartPre runs */                                      \
+        X(PREPARE, STARTING)       /* CMD_PREPARE given: files, ids and directories are looked at */         \
         X(SPAWN, STARTING)         /* CMD_SPAWN given, outcome not known */                                  \
         X(ONESHOT, STARTING)       /* a command of a oneshot runs */                                         \
         X(WAIT_READY, STARTING)    /* its own word of readiness is due */                                    \
@@ -56,6 +58,7 @@ typedef enum UnitPhase {
         X(STOP)         /* for good */                                                                       \
         X(RESTART)      /* stop, then start at once; ev->reason operator, healing, dependency */             \
         X(RELOAD)       /* ExecReload */                                                                     \
+        X(PREPARED)     /* ev->error: 0, or what CMD_PREPARE met with */                                     \
         X(SPAWNED)      /* the exec has worked */                                                            \
         X(SPAWN_FAILED) /* ev->error */                                                                      \
         X(HELPER_ENDED) /* the command of CMD_RUN ended (or could not be started): ev->exit */               \
@@ -103,12 +106,13 @@ typedef struct UnitEvent {
         UnitEventType type;
         RestartReason reason; /* START, RESTART, STOP */
         bool force; /* STOP: also of a unit pinned up (shutdown, --force); WATCHDOG: it asked for it, no deadline passed */
-        int error;            /* SPAWN_FAILED: negative errno */
+        int error;            /* PREPARED, SPAWN_FAILED: negative errno */
         ExitInfo exit;        /* EXITED, HELPER_ENDED */
 } UnitEvent;
 
 #define UNIT_COMMANDS(X)                                                                                     \
         X(RUN)           /* start config->exec[list].items[index] as a helper process of the unit */         \
+        X(PREPARE)       /* what SPAWN of exec[EXEC_START].items[index] needs, off the loop: EV_PREPARED */  \
         X(SPAWN)         /* a new instance: exec[EXEC_START].items[index] is its main process */             \
         X(SIGNAL_MAIN)   /* sig */                                                                           \
         X(SIGNAL_GROUP)  /* sig to every process of the unit */                                              \
@@ -135,7 +139,7 @@ typedef enum UnitTimer { TIMER_PHASE, TIMER_WATCHDOG, _TIMER_MAX } UnitTimer;
 typedef struct UnitCommand {
         UnitCommandType type;
         ExecList list;  /* RUN */
-        unsigned index; /* RUN, SPAWN */
+        unsigned index; /* RUN, PREPARE, SPAWN */
         int sig;
         UnitTimer timer;
         uint64_t at_us;
@@ -173,7 +177,7 @@ typedef struct UnitMachine {
         Pacing pacing;
         uint64_t random; /* state of the jitter's generator */
 
-        uint64_t instance; /* counts spawns of main processes, from 1 */
+        uint64_t instance; /* counts spawns of main processes, tried ones too, from 1 */
         uint64_t restarts; /* new instances after a first one, whatever the cause */
         struct {
                 bool known;

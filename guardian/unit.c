@@ -148,6 +148,12 @@ bool exit_set_has(const ExitSet *s, bool signaled, int status) {
         return status >= 0 && status < 256 && (s->codes[status / 64] >> (status % 64) & 1);
 }
 
+bool unit_prepares(const UnitConfig *u) {
+        return u->type == SERVICE_CHUNK || u->profile == PROFILE_AUTO || u->user || u->group ||
+               u->supplementary_groups.n || u->environment_files.n || u->runtime_directories.n ||
+               u->state_directories.n;
+}
+
 NotifyAccess unit_notify_access(const UnitConfig *u) {
         if (u->notify_access != NOTIFY_DEFAULT)
                 return u->notify_access;

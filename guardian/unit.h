@@ -196,6 +196,8 @@ UnitConfig *unit_config_new(const char *name);
 UnitConfig *unit_config_free(UnitConfig *u); /* takes NULL, returns NULL */
 /* ledger, governance: may not have Heal=, restarted for ever (processes.md section 1). */
 bool unit_is_bootstrap(const char *name);
+/* Something of a start may wait for a disk: environment files, names of users and groups, directories, a program to open. */
+bool unit_prepares(const UnitConfig *u);
 /* NotifyAccess= with its default put in: main where the unit gets a NOTIFY_SOCKET at all, none elsewhere. */
 NotifyAccess unit_notify_access(const UnitConfig *u);
 

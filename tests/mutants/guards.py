@@ -26,8 +26,9 @@ guard("evidence-counts", PEER, "else\n                        failed = true;\n  
       "else\n                        failed = false;\n                unit_issue", "guardian-hub")
 guard("foreign-message-ends", "guardian/govern.c", "if (msg->type != MSG_PROPOSE) {",
       "if (msg->type != MSG_PROPOSE) {\n                return;", "guardian-hub")
-guard("manifest-at-load", "guardian/unit-spawn.c",
-      "r = m->have_manifest ? manifest_check(&m->manifest, name, exe->fd) : 2;", "r = 0;", "guardian-hub")
+PREPARE = "guardian/prepare.c"
+guard("manifest-at-load", PREPARE, "r = q->have_manifest ? manifest_check(&q->manifest, name, p->exe.fd) : 2;", "r = 0;",
+      "guardian-hub")
 guard("manifest-hash", "supervisor/manifest.c", "return memcmp(hash, e->hash, sizeof(hash)) == 0 ? 0 : 1;", "return 0;",
       "supervisor-cores")
 EVIDENCE = "supervisor/evidence.c"
@@ -124,6 +125,16 @@ guard("break-glass-on-record", "guardian/enforce/switches.c", "if (spool_act(e, 
 guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",
       "if ((size_t)(rest - line) != 16)", "guardian-spool")
 guard("spool-bound", "guardian/spool.c", "if (s->bytes + size > SPOOL_MAX_BYTES)", "if (false)", "guardian-spool")
+
+# ---- preparing a start (guardian/prepare.c, unit-prepare.c, worker.c)
+guard("prepare-no-links", PREPARE, "O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC", "O_PATH | O_DIRECTORY | O_CLOEXEC", "guardian-prepare")
+guard("prepare-regular-file", "guardian/environment.c", "if (!S_ISREG(st.st_mode))", "if (false)", "guardian-prepare")
+guard("prepare-late-answer", "guardian/unit-prepare.c", "if (u->preparation != p) {", "if (false) {", "guardian-hub")
+guard("prepare-one-thread", "guardian/unit-prepare.c", "if (!u->hanging)\n                worker_start", "worker_start", "guardian-hub")
+guard("prepare-deadline", "guardian/unit-state-table.c", "GO(START_PHASES & ~B(SPAWN), TIMEOUT, STOP_TERM, start_timeout),",
+      "GO(START_PHASES & ~B(SPAWN) & ~B(PREPARE), TIMEOUT, STOP_TERM, start_timeout),", "guardian-unit-state")
+guard("worker-slow", "guardian/worker.c", "return w->n_running < AT_A_TIME + w->n_slow;", "return w->n_running + w->n_slow < AT_A_TIME;",
+      "guardian-worker")
 
 # ---- units (guardian/unit-state*.c, boot.c)
 guard("boot-abort", "guardian/boot.c", "b->aborted_by = u;", "", "guardian-boot")

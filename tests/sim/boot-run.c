@@ -18,7 +18,8 @@ typedef struct SimProcess {
         bool alive, leftover, emptying, helper;
         bool slow, fragile, deaf_to_term, messy; /* its nature */
         bool verdict;                            /* of the boot, as the machine said it */
-        uint64_t exit_us, ready_us, evidence_us, helper_us, empty_us, crash_us;
+        uint64_t prepared_us, exit_us, ready_us, evidence_us, helper_us, empty_us, crash_us;
+        uint64_t preparing; /* the instance that a preparation is for */
         uint64_t timer[_TIMER_MAX];
         bool started;
 } SimProcess;
@@ -83,12 +84,22 @@ static uint64_t soon(World *w, uint64_t most) {
         return w->now_us + 1 + roll(w, most);
 }
 
+/* One thread a unit: it answers some time, sometimes only when nobody asks any more, or never. */
+static void prepare(World *w, uint32_t i) {
+        SimProcess *p = &w->p[i];
+        p->preparing = p->machine.instance;
+        p->prepared_us = roll(w, 20) == 0 ? 0 : soon(w, roll(w, 20) == 0 ? 60 * S : 50 * MS);
+}
+
 static void spawn(World *w, uint32_t i) {
         SimProcess *p = &w->p[i];
+        if (unit_prepares(p->config) && p->preparing != p->machine.instance)
+                violate(w, "P12 %s is spawned unprepared", p->config->name);
         if (p->alive || p->leftover)
                 violate(w, "P12 a second instance of %s beside the first", p->config->name);
         if (roll(w, 100) < (p->fragile ? 15 : 2)) {
-                int error = w->now_us & 1 ? -EAGAIN : -ENOENT; /* one that is worth another try, one that is not */
+                int error = w->now_us & 1 ? -EAGAIN
+                                          : -ENOENT; /* one that is worth another try, one that is not */
                 feed(w, i, (UnitEvent){.type = EV_SPAWN_FAILED, .error = error, .exit = {.error = error}}, 0);
                 return;
         }
@@ -133,6 +144,9 @@ static void command(World *w, uint32_t i, const UnitCommand *c) {
         case CMD_RUN:
                 p->helper = true;
                 p->helper_us = soon(w, 500 * MS);
+                break;
+        case CMD_PREPARE:
+                prepare(w, i);
                 break;
         case CMD_SPAWN:
                 spawn(w, i);
@@ -289,7 +303,7 @@ static uint64_t next_due(World *w) {
         for (uint32_t i = 0; i < w->n; i++) {
                 const SimProcess *p = &w->p[i];
                 const uint64_t due[] = {p->exit_us, p->ready_us, p->evidence_us, p->helper_us, p->empty_us,
-                        p->crash_us, p->timer[0], p->timer[1]};
+                        p->crash_us, p->prepared_us, p->timer[0], p->timer[1]};
                 for (size_t k = 0; k < sizeof(due) / sizeof(due[0]); k++)
                         if (due[k] != 0 && due[k] < at)
                                 at = due[k];
@@ -317,6 +331,15 @@ static void happen(World *w, uint32_t i) {
         }
         if (due(w, &p->empty_us))
                 p->leftover = false;
+        if (due(w, &p->prepared_us)) {
+                bool ill = roll(w, 20) == 0;
+                feed(w, i,
+                        (UnitEvent){.type = EV_PREPARED,
+                                .error = !ill            ? 0
+                                         : w->now_us & 1 ? -EIO
+                                                         : -ESRCH},
+                        p->preparing);
+        }
         if (due(w, &p->ready_us) && p->alive)
                 feed(w, i, (UnitEvent){.type = EV_READY}, instance);
         if (due(w, &p->evidence_us)) {
@@ -364,6 +387,7 @@ static UnitConfig *make(World *w, uint32_t i) {
         u->can_fail = roll(w, 100) < 75;
         u->start_retries = (unsigned)roll(w, 3);
         u->restart = roll(w, 2) ? RESTART_POLICY_ON_FAILURE : RESTART_POLICY_ALWAYS;
+        u->user = roll(w, 3) ? NULL : u->name;
         u->remain_after_exit = u->type == SERVICE_ONESHOT && roll(w, 2);
         for (unsigned l = 0; l < _EXEC_LIST_MAX; l++) {
                 unsigned n = l == EXEC_START ? 1 : roll(w, 5) == 0;

@@ -115,12 +115,20 @@ static bool issue(const char *text) {
         return false;
 }
 
+/* An end does not wait for threads; a test that counts descriptors does. */
+static bool threads_are_back(void) {
+        for (uint32_t i = 0; i < m->n_units; i++)
+                if (m->units[i].hanging)
+                        return false;
+        return true;
+}
+
 static void teardown(void) {
         if (m) {
                 if (!m->stopping)
                         manager_stop(m, 0, "the test is over");
-                UNTIL(m->leftovers && reap_no_children());
-                manager_free(m);
+                UNTIL(m->leftovers && reap_no_children() && threads_are_back());
+                ck_assert_uint_eq(manager_free(m), 0);
                 free(m);
                 m = NULL;
         }
@@ -179,7 +187,7 @@ END_TEST
 
 START_TEST(evidence_that_differs_fails) {
         start("good");
-        ck_assert_ptr_nonnull(stub->plan);
+        UNTIL(stub->plan);
         stub->plan->exe_ino++; /* as if another program ran */
         ck_assert_int_ne(judged(), UNIT_VERDICT_PASSED);
         ck_assert(issue("Exe: planned"));
@@ -224,6 +232,89 @@ START_TEST(another_program_does_not) {
         ck_assert_int_ne(judged(), UNIT_VERDICT_PASSED);
         ck_assert(issue("is not the planned one"));
         ck_assert_uint_eq(stub->pid, 0);
+}
+END_TEST
+
+/* ---- preparation: until the loop turns, its answer is one that does not come */
+
+static ManagedUnit *helped(void) {
+        put("units/pre.chunk", "[Chunk]\nPriority=3\nCanFail=yes\n[Service]\nType=oneshot\nUser=0\nRestart="
+                               "no\nTimeoutStartSec=7"
+                               "\nExecStartPre=/bin/true\nExecStart=/bin/true\n");
+        start("good");
+        ManagedUnit *u = manager_unit(m, STR_LIT("pre"));
+        ck_assert_ptr_nonnull(u);
+        ck_assert_int_eq(u->machine.phase, PHASE_PRE);
+        ck_assert_ptr_nonnull(u->preparation);
+        return u;
+}
+
+static void order(ManagedUnit *u, UnitEventType type) {
+        if (type == EV_TIMEOUT)
+                u->machine.deadline[TIMER_PHASE] = 1; /* long ago */
+        unit_feed(u, (UnitEvent){.type = type, .force = true}, 0);
+        manager_pump(m);
+}
+
+START_TEST(stopped_during_its_preparation) {
+        start("good");
+        ck_assert_int_eq(stub->machine.phase, PHASE_PREPARE);
+        ck_assert_ptr_nonnull(stub->preparation);
+        order(stub, EV_STOP);
+        ck_assert_int_eq(stub->machine.phase, PHASE_DOWN); /* it waits for no thread */
+        ck_assert_ptr_null(stub->preparation);
+        ck_assert_ptr_nonnull(stub->hanging);
+        UNTIL(!stub->hanging); /* the answer is dropped */
+        ck_assert_int_eq(stub->machine.phase, PHASE_DOWN);
+        ck_assert_int_eq(stub->pid, 0);
+        ck_assert_ptr_null(stub->prepared);
+        ck_assert_uint_eq(stub->n_issues, 0);
+}
+END_TEST
+
+START_TEST(preparation_has_a_deadline) {
+        start("good");
+        order(stub, EV_TIMEOUT);
+        ck_assert_int_eq(stub->machine.phase, PHASE_FAILED);
+        ck_assert_int_eq(stub->machine.last_exit.reason, RESTART_STARTUP_TIMEOUT);
+        ck_assert(issue("does not answer: not prepared within 30s (TimeoutStartSec=)"));
+        UNTIL(!stub->hanging);
+        ck_assert_int_eq(stub->machine.phase, PHASE_FAILED);
+        ck_assert_int_eq(stub->pid, 0);
+}
+END_TEST
+
+/* While the thread of the last one hangs, there is no second; then the new one is prepared as if nothing had
+ * been. */
+START_TEST(started_again_while_the_last_preparation_hangs) {
+        start("good");
+        order(stub, EV_STOP);
+        const Preparation *old = stub->hanging;
+        order(stub, EV_START);
+        ck_assert_int_eq(stub->machine.phase, PHASE_PREPARE);
+        ck_assert_ptr_nonnull(stub->preparation);
+        ck_assert_ptr_eq(stub->hanging, old);
+        order(stub, EV_STOP); /* the waiting one goes without a trace */
+        ck_assert_ptr_null(stub->preparation);
+        ck_assert_ptr_eq(stub->hanging, old);
+        order(stub, EV_START);
+        ck_assert_int_eq(judged(), UNIT_VERDICT_PASSED);
+        ck_assert_ptr_null(stub->hanging);
+        ck_assert_uint_eq(stub->machine.instance, 3);
+}
+END_TEST
+
+START_TEST(helpers_are_prepared_too) {
+        ManagedUnit *u = helped();
+        order(u, EV_TIMEOUT);
+        ck_assert_int_eq(u->machine.phase, PHASE_FAILED);
+        ck_assert_uint_eq(u->n_issues, 1);
+        ck_assert_ptr_nonnull(strstr(u->issues[0], "not prepared within 7s (TimeoutStartSec=)"));
+        UNTIL(!u->hanging);
+        ck_assert_int_eq(u->helper, 0);
+        order(u, EV_START);
+        UNTIL(unit_is_down(&u->machine) || unit_is_up(&u->machine));
+        ck_assert_int_eq(u->machine.phase, PHASE_EXITED);
 }
 END_TEST
 
@@ -417,6 +508,8 @@ int main(void) {
                 evidence_that_differs_fails, a_validated_chunk_that_breaks_the_protocol_ends,
                 the_planned_program_runs, another_program_does_not, who_may_stop_guardian,
                 verbs_have_their_role, verified_is_read_back, mesh_sockets_of_long_paths,
-                a_person_is_linked_to_what_is_validated, a_person_is_linked};
+                a_person_is_linked_to_what_is_validated, a_person_is_linked, stopped_during_its_preparation,
+                preparation_has_a_deadline, started_again_while_the_last_preparation_hangs,
+                helpers_are_prepared_too};
         return run_suite("hub", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }

@@ -303,14 +303,14 @@ START_TEST(environment_of_children) {
         u->pass_environment.n = 0;
         ck_assert_int_eq(unit_environment(u, base, NULL, extra, &clean), 0);
         auto_free char **optional = NULL;
-        ck_assert_int_eq(unit_environment_files(u, &optional, why, sizeof(why)), 0);
+        ck_assert_int_eq(unit_environment_files(u, &optional, NULL, why, sizeof(why)), 0);
         ck_assert_ptr_null(optional[0]);
         ck_assert_ptr_null(environment_get(clean, "HOME"));
         ck_assert_ptr_nonnull(environment_get(clean, "PATH"));
         unit_config_free(u);
         good("web", START "EnvironmentFile=/nonexistent/x\n", &u);
         auto_free char **none = NULL;
-        ck_assert_int_lt(unit_environment_files(u, &none, why, sizeof(why)), 0);
+        ck_assert_int_lt(unit_environment_files(u, &none, NULL, why, sizeof(why)), 0);
         ck_assert_ptr_nonnull(strstr(why, "/nonexistent/x"));
         unit_config_free(u);
 }

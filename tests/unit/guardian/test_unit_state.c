@@ -11,12 +11,14 @@ static UnitConfig *config;
 static UnitMachine m;
 static uint64_t now;
 static char text[1024];
+static bool prepared_at_once; /* chunks need a preparation: where a test is not about it, it passes unseen */
 
 static void setup(ServiceType type) {
         config = make_unit("web", 3000);
         config->type = type;
         config->restart_jitter = false;
         now = 1000000;
+        prepared_at_once = true;
         unit_machine_init(&m, config, 1);
 }
 
@@ -46,6 +48,8 @@ static const char *show(const UnitCommands *out) {
                 else if (c->type == CMD_VERDICT)
                         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", space,
                                 unit_verdict_to_string((int)m.verdict));
+                else if (c->type == CMD_PREPARE && prepared_at_once)
+                        continue;
                 else if (c->type != CMD_ARM && c->type != CMD_DISARM && c->type != CMD_PROBES_STOP &&
                          c->type != CMD_END)
                         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", space, name);
@@ -58,6 +62,8 @@ static const char *feed_event(UnitEvent ev, int want) {
         int r = unit_step(&m, &ev, now, &out);
         ck_assert_msg(
                 r == want, "%s in %s: %d", unit_event_to_string(ev.type), unit_phase_to_string(m.phase), r);
+        if (m.phase == PHASE_PREPARE && prepared_at_once)
+                ck_assert_int_eq(unit_step(&m, &(UnitEvent){.type = EV_PREPARED}, now, &out), UNIT_STEP_OK);
         return show(&out);
 }
 static const char *feed(UnitEventType t) {
@@ -293,6 +299,63 @@ START_TEST(what_cannot_be_started_is_not_tried_again) {
                 ck_assert_int_eq(m.phase, PHASE_BACKOFF);
                 timeout();
         }
+        done();
+}
+END_TEST
+
+static void setup_preparing(void) {
+        setup(SERVICE_EXEC);
+        prepared_at_once = false;
+        config->user = config->name;
+        ck_assert_str_eq(feed(EV_START), "inactive>starting PREPARE");
+}
+
+START_TEST(preparation_comes_before_the_spawn) {
+        setup_preparing();
+        ck_assert_uint_eq(m.instance, 1);
+        ck_assert_str_eq(feed(EV_PREPARED), "SPAWN");
+        ck_assert_uint_eq(m.instance, 1);
+        feed_event((UnitEvent){.type = EV_PREPARED}, UNIT_STEP_IGNORED); /* a late one */
+        ck_assert_str_eq(feed(EV_SPAWNED), "starting>validating READY TAKE_EVIDENCE");
+        done();
+        setup_preparing(); /* what it met with is a failed start, hopeless or not as that of a spawn */
+        config->restart = RESTART_POLICY_ALWAYS;
+        ck_assert_str_eq(feed_event((UnitEvent){.type = EV_PREPARED, .error = -ESRCH}, 0), "starting>stopping EMPTY_GROUP:9");
+        ck_assert_str_eq(feed(EV_GROUP_EMPTY), "failed stopping>failed");
+        ck_assert_int_eq(m.last_exit.exit.error, -ESRCH);
+        done();
+        setup_preparing(); /* commands of a oneshot are prepared one by one, ExecStartPre= stands before */
+        add_command(EXEC_START);
+        add_command(EXEC_START);
+        config->type = SERVICE_ONESHOT;
+        feed(EV_PREPARED);
+        feed(EV_SPAWNED);
+        ck_assert_str_eq(exited(0), "PREPARE");
+        ck_assert_uint_eq(m.index, 1);
+        ck_assert_str_eq(feed(EV_PREPARED), "SPAWN");
+        done();
+}
+END_TEST
+
+START_TEST(preparation_that_hangs) {
+        setup_preparing();
+        config->restart = RESTART_POLICY_NO;
+        ck_assert_str_eq(timeout(), "starting>stopping SIGNAL_GROUP:15 SIGNAL_GROUP:18");
+        ck_assert_str_eq(feed(EV_GROUP_EMPTY), "failed stopping>failed");
+        ck_assert_int_eq(m.last_exit.reason, RESTART_STARTUP_TIMEOUT);
+        ck_assert_int_eq(m.last_exit.exit.error, -ETIMEDOUT);
+        feed_event((UnitEvent){.type = EV_PREPARED}, UNIT_STEP_IGNORED); /* at last */
+        ck_assert_int_eq(m.phase, PHASE_FAILED);
+        done();
+        setup_preparing();
+        ck_assert_str_eq(feed(EV_STOP), "starting>stopping SIGNAL_GROUP:15 SIGNAL_GROUP:18");
+        feed_event((UnitEvent){.type = EV_PREPARED}, UNIT_STEP_IGNORED);
+        ck_assert_str_eq(feed(EV_GROUP_EMPTY), "stopping>inactive");
+        done();
+        setup_preparing();
+        feed(EV_RESTART);
+        ck_assert_str_eq(feed(EV_GROUP_EMPTY), "stopping>starting PREPARE");
+        ck_assert_uint_eq(m.instance, 2);
         done();
 }
 END_TEST
@@ -538,7 +601,7 @@ START_TEST(every_pair_is_defined) {
                         bool impossible =
                                 (spawn_answer && p != PHASE_SPAWN) || (e == EV_EXITED && !has_main) ||
                                 (e == EV_READY && p == PHASE_SPAWN) ||
-                                (e == EV_SETTLED && p != PHASE_PRE && p != PHASE_PROBE_STARTUP &&
+                                (e == EV_SETTLED && p != PHASE_PRE && p != PHASE_PREPARE && p != PHASE_PROBE_STARTUP &&
                                         p != PHASE_PROBE_READY && p != PHASE_POST && p != PHASE_HOLD &&
                                         p != PHASE_STOP_TERM && p != PHASE_STOP_POST);
                         ck_assert_msg((r == UNIT_STEP_INVALID) == impossible, "%s in %s: %d",
@@ -576,6 +639,7 @@ START_TEST(random_walks_can_always_be_stopped) {
                         UnitCommands out = {.n = 0};
                         unit_step(&m, &(UnitEvent){.type = EV_STOP, .force = true}, now, &out);
                         UnitEventType answer = m.phase == PHASE_SPAWN       ? EV_SPAWNED
+                                               : m.phase == PHASE_PREPARE   ? EV_PREPARED
                                                : m.main_alive               ? EV_EXITED
                                                : m.phase == PHASE_STOP_POST ? EV_HELPER_ENDED
                                                                             : EV_GROUP_EMPTY;
@@ -598,7 +662,8 @@ END_TEST
 
 SUITE_MAIN("unit-state", plain_life, evidence_waits_for_the_stage, commands_run_in_order,
         a_failed_preparation_is_a_failed_start, crashes_back_off_and_end_in_quarantine,
-        bootstrap_units_never_give_up, start_retries, what_cannot_be_started_is_not_tried_again, failed_evidence_is_no_pass, pins,
+        bootstrap_units_never_give_up, start_retries, what_cannot_be_started_is_not_tried_again,
+        preparation_comes_before_the_spawn, preparation_that_hangs, failed_evidence_is_no_pass, pins,
         healing_restarts_empty_the_group_first, oneshots, probes_and_watchdog, restart_policies,
         stopping_at_any_time_ends, kill_modes, every_pair_is_defined, random_walks_can_always_be_stopped,
         the_table_is_dot)
