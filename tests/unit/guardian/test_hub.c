@@ -238,9 +238,12 @@ END_TEST
 /* ---- preparation: until the loop turns, its answer is one that does not come */
 
 static ManagedUnit *helped(void) {
-        put("units/pre.chunk", "[Chunk]\nPriority=3\nCanFail=yes\n[Service]\nType=oneshot\nUser=0\nRestart="
-                               "no\nTimeoutStartSec=7"
-                               "\nExecStartPre=/bin/true\nExecStart=/bin/true\n");
+        char text[256];
+        snprintf(text, sizeof(text),
+                "[Chunk]\nPriority=3\nCanFail=yes\n[Service]\nType=oneshot\nUser=%u\nRestart=no\n"
+                "TimeoutStartSec=7\nExecStartPre=/bin/true\nExecStart=/bin/true\n",
+                (unsigned)getuid());
+        put("units/pre.chunk", text);
         start("good");
         ManagedUnit *u = manager_unit(m, STR_LIT("pre"));
         ck_assert_ptr_nonnull(u);
