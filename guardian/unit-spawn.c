@@ -92,10 +92,12 @@ static int open_output(ManagedUnit *u, Spawn *s) {
                 int r = u->output ? 0 : output_new(u->m->output, c->name, &u->output);
                 if (r == 0)
                         r = output_open(u->output, s->uid, s->gid, &s->out_fd);
-                if (r < 0) {
+                if (r == -EPERM) /* a person sees User=, not the pipe that is to be that user's */
+                        unit_issue(u, "User= or Group= is another's, and Guardian runs as uid %u", geteuid());
+                else if (r < 0)
                         unit_issue(u, "no pipe for its output: %s", strerror(-r));
+                if (r < 0)
                         return r;
-                }
         }
         set_output(&s->plan, 1, &c->out, s->out_fd);
         set_output(&s->plan, 2, &c->err, s->out_fd);
@@ -262,6 +264,10 @@ static void keep_evidence_plan(ManagedUnit *u, const Spawn *s, const LaunchExe *
 static int launch(ManagedUnit *u, Spawn *s, const char *what, pid_t *pid) {
         LaunchResult res = {0};
         int r = launch_spawn(&s->plan, &res);
+        if (r < 0 && res.stage == LAUNCH_STAGE_CWD && s->plan.cwd) {
+                unit_issue(u, "WorkingDirectory=%s: %s", s->plan.cwd, strerror(-r));
+                return r;
+        }
         if (r < 0) {
                 unit_issue(u, "%s '%s' can't be started: %s: %s", what, s->plan.path,
                         launch_stage_name(res.stage), strerror(-r));

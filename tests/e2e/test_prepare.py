@@ -4,7 +4,7 @@ import ctypes
 import os
 import unittest
 
-from harness import Guardian, main, needs_root, service
+from harness import ROOT, Guardian, main, needs_root, service
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MNT_DETACH = 2
@@ -37,11 +37,13 @@ class Refusals(unittest.TestCase):
         units = {"fifo.chunk": unit(EnvironmentFile="@DIR@/fifo"), "user.chunk": unit(User="nobody-of-that-name"),
                  "group.chunk": unit(Group="nobody-of-that-name"), "state.chunk": unit(StateDirectory="taken"),
                  "run.chunk": unit(RuntimeDirectory="taken/below"), "program.chunk": unit("/nowhere/program", StateDirectory="p"),
+                 "cwd.chunk": unit(WorkingDirectory="/nowhere"),
                  "good.chunk": unit("/bin/sh -c 'echo said $A; exec sleep 1000'", StateDirectory="a/b", RuntimeDirectory="r",
                                     EnvironmentFile="@DIR@/env")}
         reasons = {"fifo": r"EnvironmentFile .*/fifo: not a regular file", "user": r"User=nobody-of-that-name is not in /etc/passwd",
                    "group": r"Group=nobody-of-that-name is not in /etc/group", "state": r"StateDirectory=taken: .*no directory",
-                   "run": r"RuntimeDirectory=taken/below: ", "program": r"program '/nowhere/program': not found"}
+                   "run": r"RuntimeDirectory=taken/below: ", "program": r"program '/nowhere/program': not found",
+                   "cwd": r"WorkingDirectory=/nowhere: No such file"}
         g = Guardian(units, core=False)
         os.mkdir(g.state, 0o700)
         os.mkdir(g.runtime, 0o700)
@@ -63,6 +65,15 @@ class Refusals(unittest.TestCase):
             os.unlink(os.path.join(g.state, "taken"))  # put right
             g.ctl("start", "state")
             self.assertEqual(g.unit("state")["state"], "running")
+            self.assertEqual(g.stop(), 0)
+
+    @unittest.skipIf(ROOT, "root may run a program as anybody")
+    def test_user_that_only_root_can_give(self):
+        with Guardian({"other.chunk": unit(User="root")}, core=False, pid1=False) as g:
+            g.wait_boot()
+            failed = g.unit("other")
+            self.assertEqual((failed["state"], failed["pid"]), ("failed", None))
+            self.assertIn("User= or Group= is another's, and Guardian runs as uid %d" % os.getuid(), " ".join(failed["issues"]))
             self.assertEqual(g.stop(), 0)
 
 
