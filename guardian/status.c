@@ -301,7 +301,8 @@ int status_why(const Call *c, Buf *out) {
         }
         unsigned left = unit_budget_left(um, clock_boot_us());
         if (unit_machine_state(um) == UNIT_QUARANTINED)
-                because(&w, "budget", u->config->name, "its own restart budget is used up; guardianctl reset clears the quarantine");
+                because(&w, "budget", u->config->name,
+                        "its own restart budget is used up; guardianctl reset clears it, guardianctl start starts it");
         else if (left != UINT32_MAX) {
                 snprintf(text, sizeof(text), "%u automatic restarts are left in its window, %llu happened", left,
                         (unsigned long long)um->restarts);
