@@ -36,14 +36,16 @@ static int read_small(const char *path, char *out, size_t cap) {
 /* The "verifier_key:" line of what `ledger key` prints for people. */
 static bool printed_key(const char *text, Str *ret) {
         static const char name[] = "verifier_key:";
-        for (const char *p = text; p; p = strchr(p, '\n'), p += p != NULL) {
-                if (strncmp(p, name, strlen(name)) != 0)
-                        continue;
-                p += strlen(name) + strspn(p + strlen(name), " ");
-                *ret = (Str){p, strcspn(p, " \r\n")};
-                return true;
+        for (const char *p = text;; p++) {
+                if (strncmp(p, name, strlen(name)) == 0) {
+                        p += strlen(name) + strspn(p + strlen(name), " ");
+                        *ret = (Str){p, strcspn(p, " \r\n")};
+                        return true;
+                }
+                p = strchr(p, '\n');
+                if (!p)
+                        return false;
         }
-        return false;
 }
 
 /* The text itself, or a file that holds it, alone or as `ledger key` prints it, with --json or without. */
