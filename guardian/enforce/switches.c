@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/enforce/enforce-private.h"
+#include <inttypes.h>
 #include <stdio.h>
 
-/* Pause, resume and break-glass: Guardian's own switches, never asked of the gate (consent.md sections 4 and
- * 5). */
+/* Pause, resume and break-glass: Guardian's own switches, never asked of the gate: they must work without it.
+ */
 static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
         const EnforceVerb *v = enforce_verb(str_of(verb));
         return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
@@ -26,16 +27,17 @@ void switch_publish(Enforce *e, const char *actor, const char *verb, const char 
 }
 
 /*
- * An act that waits for nobody (consent.md section 4): a config record where the ledger takes it now, else the spool, which
+ * An act that waits for nobody: a config record where the ledger takes it now, else the spool, which
  * outlives Guardian. Without a state directory there is only the queue of records.
  */
-static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role role, const char *verb, const char *value, Str reason,
-        EnforceNow now) {
+static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role role, const char *verb,
+        const char *value, Str reason, EnforceNow now) {
         char text[513];
         str_copy(text, sizeof(text), reason);
         switch_publish(e, actor, verb, value, text);
         if (e->cfg.has_ledger && ledger_state(e, now) != PART_READY) {
-                Proposal p = {.verb = enforce_verb(str_of(verb)), .kind = kind, .role = role, .ungated = true};
+                Proposal p = {
+                        .verb = enforce_verb(str_of(verb)), .kind = kind, .role = role, .ungated = true};
                 e->ops.random16(e->user, p.r.request_id);
                 str_copy(p.r.actor, sizeof(p.r.actor), str_of(actor));
                 str_copy(p.r.action, sizeof(p.r.action), str_of(verb));
@@ -101,6 +103,7 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         str_copy(p.r.actor, sizeof(p.r.actor), str_of(actor));
         str_copy(p.r.action, sizeof(p.r.action), STR_LIT("break_glass"));
         str_copy(p.r.target, sizeof(p.r.target), STR_LIT(SELF));
+        snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), "ttl=%" PRIu64 "us", ttl_us);
         str_copy(p.reason, sizeof(p.reason), reason);
         make_correlation(e, (Str){NULL, 0}, p.correlation_id);
         /* The one act without a verdict that must be on record first. */

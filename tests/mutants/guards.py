@@ -122,6 +122,8 @@ guard("break-glass-bounds", "guardian/enforce/switches.c",
       "if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)", "if (false)", "enforce-ask")
 guard("break-glass-on-record", "guardian/enforce/switches.c", "if (spool_act(e, &p, \"break-glass\", now) < 0)",
       "if (spool_act(e, &p, \"break-glass\", now) < 0 && false)", "enforce-ask")
+guard("break-glass-ttl-on-record", "guardian/enforce/switches.c",
+      "snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), \"ttl=%\" PRIu64 \"us\", ttl_us);", "", "enforce-ask")
 guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",
       "if ((size_t)(rest - line) != 16)", "guardian-spool")
 guard("spool-bound", "guardian/spool.c", "if (s->bytes + size > SPOOL_MAX_BYTES)", "if (false)", "guardian-spool")

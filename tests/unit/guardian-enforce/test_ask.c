@@ -326,12 +326,15 @@ START_TEST(test_ungoverned) {
 }
 END_TEST
 
-/* Pause, resume and shutdown wait for nobody; what the ledger can't take now is kept where Guardian's end does not reach. */
+/* Pause, resume and shutdown wait for nobody; what the ledger can't take now is kept where Guardian's end
+ * does not reach. */
 START_TEST(test_switches_without_ledger) {
         World *w = world_ready();
         Str why = STR_LIT("look");
-        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_UNIT, "web", ROLE_ADMIN, why, w->now), CODE_DENIED_BY_ROLE);
-        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_PERSON, "uid:5", ROLE_OPERATOR, why, w->now), CODE_DENIED_BY_ROLE);
+        ck_assert_int_eq(
+                enforce_shutdown(w->e, ACTOR_UNIT, "web", ROLE_ADMIN, why, w->now), CODE_DENIED_BY_ROLE);
+        ck_assert_int_eq(enforce_shutdown(w->e, ACTOR_PERSON, "uid:5", ROLE_OPERATOR, why, w->now),
+                CODE_DENIED_BY_ROLE);
         ck_assert_int_eq(enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, w->now), CODE_OK);
         pump(w);
         ck_assert_uint_eq(w->n_spooled, 0);
@@ -378,6 +381,8 @@ START_TEST(test_break_glass) {
         ck_assert(!msg_bool(&d, TAG_BREAK_GLASS, true));
         pump(w);
         ck_assert_str_eq(find(w, RECORD_RECOVERY, 0)->action, "break_glass");
+        ck_assert_ptr_nonnull(strstr(find(w, RECORD_RECOVERY, 0)->body, "\"args\":[\"ttl=60000000us\"]"));
+        ck_assert_ptr_nonnull(strstr(find(w, RECORD_RECOVERY, 0)->body, "\"reason\":\"fire\""));
         world_free(w);
 }
 END_TEST
