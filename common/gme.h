@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The one envelope, GME (shared semantics in architecture.md section 5): a PUBLISH or EVENT message whose
+ * The one envelope, GME: a PUBLISH or EVENT message whose
  * tags are the envelope's members and whose payload is one JSON value. gme_fill() gives defaults, gme_check()
  * says what is wrong with the field named; gme_to_json() writes the JSON form (members in the published order
  * of GME, `type` beside `domain` and `name`).

@@ -55,10 +55,10 @@ void json_kv_null(JsonWriter *w, const char *k);
 void json_kv_u64_or_null(JsonWriter *w, const char *k, uint64_t v); /* UINT64_MAX: null */
 
 /*
- * One-pass check of the canonical form (architecture.md section 6): strict JSON, no white space, keys ASCII
- * in strictly ascending byte order (so no duplicates), integers within 2^53 only, canonical escapes only,
- * valid UTF-8, depth <= 32. Builds nothing. Returns 0, or -EINVAL with *offset (may be NULL) at the first bad
- * byte and *why (may be NULL) a static text.
+ * One-pass check of the canonical form, which is what the ledger takes and hashes: strict JSON, no white
+ * space, keys ASCII in strictly ascending byte order (so no duplicates), integers within 2^53 only, canonical
+ * escapes only, valid UTF-8, depth <= 32. Builds nothing. Returns 0, or -EINVAL with *offset (may be NULL) at
+ * the first bad byte and *why (may be NULL) a static text.
  */
 int json_check_canonical(Str s, size_t *offset, const char **why);
 /* The same pass with the rules of RFC 8259 alone (white space, any number, any order of keys; repeated keys

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Messages of the wire (architecture.md section 5). One frame is
+ * Messages of the wire (HACKING.md, "The wire"). One frame is
  *   u32 length | u8 version | u8 type | u8 flags | u8 lane | u32 sequence | u32 header_length | header | payload
  * little endian; length counts what follows it. The header is TLV: u16 tag | u16 length | bytes.
  * A message type is a row of the table in msg.c: its lane, and the tags it takes (required, repeated). The table drives

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Words that every process must spell alike: verdicts, outcomes, record kinds, roles, modes, states, codes, healing
- * actions; and the digest that binds a verdict to exactly one request (consent.md section 2). Each enum has a table of
+ * actions; and the digest that binds a verdict to exactly one request. Each enum has a table of
  * names; x_to_string() of a value out of range is "invalid", x_from_string() of an unknown name -EINVAL.
  */
 #include "common/msg.h"
@@ -41,7 +41,7 @@
         X(KILL_CONNECTION, "kill_connection") X(CLEAR_CACHE, "clear_cache")                                  \
         X(GARBAGE_COLLECT, "garbage_collect") X(ESCALATE_TO_HUMAN, "escalate_to_human")                      \
         X(QUARANTINE_COMPONENT, "quarantine_component") X(HARDEN_SECURITY, "harden_security")
-/* interfaces.md section 4: stable codes of propose and of mutating verbs */
+/* codes of propose and of mutating verbs, which scripts read: a spelling never changes */
 #define CODES(X)                                                                                             \
         X(OK, "ok") X(GOVERNANCE_UNAVAILABLE, "governance_unavailable") X(GOVERNANCE_ABSENT, "governance_absent") \
         X(LEDGER_UNAVAILABLE, "ledger_unavailable") X(DENIED_BY_RULE, "denied_by_rule")                      \
@@ -103,7 +103,7 @@ VOCAB_DECLARE(approval_state);
 VOCAB_DECLARE(healing_action);
 VOCAB_DECLARE(code);
 
-/* The exit status of guardianctl for a code (interfaces.md section 4): 0, 1, 4, 5, 6. */
+/* The exit status of guardianctl for a code: 0, 1, 4, 5, 6. */
 int code_exit_status(Code c);
 
 /* One start of one process: nobody else can ever be it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The boot coordinator: which unit starts, is validated, is skipped or stops when, over a Plan (processes.md
- * section 1). Pure: the shell tells what happened to each unit and takes orders with boot_next(). It is also
+ * The boot coordinator: which unit starts, is validated, is skipped or stops when, over a Plan.
+ * Pure: the shell tells what happened to each unit and takes orders with boot_next(). It is also
  * the ordered stop, and the source of `guardian.state` and of the `boot` document.
  */
 #include "common/json-writer.h"
@@ -89,7 +89,7 @@ void boot_stop(Boot *b, uint64_t now_us);
 /* The chain of units that determined the boot's length, first to last; number of indexes written (at most
  * cap). */
 uint32_t boot_critical_chain(const Boot *b, uint32_t *out, uint32_t cap);
-/* The `boot` document of interfaces.md section 4. issues(user, unit, w) writes the members of the array
+/* The `boot` document (policies/schemas/cli/boot.json). issues(user, unit, w) writes the members of the array
  * `issues`; may be NULL. */
 void boot_write_json(
         const Boot *b, JsonWriter *w, void (*issues)(void *user, uint32_t unit, JsonWriter *w), void *user);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams that Guardian makes and keeps no end of (processes.md section 6): between chunks that name each other in Links=,
+ * Streams that Guardian makes and keeps no end of: between chunks that name each other in Links=,
  * and from a person to a chunk. Both ends of a pair travel as LINK messages on the control pipes, the first ones too, so
  * that there is one mechanism for start and renewal. Also what the mesh must know about units: bindings, handlers, sockets.
  */

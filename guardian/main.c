@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guardian: reads its command line, then wraps one command, checks, or boots a set. Exit statuses: interfaces.md section 2. */
+/* guardian: reads its command line, then wraps one command, checks, or boots a set. Exit statuses: guardian.8. */
 #include "common/error.h"
 #include "common/log.h"
 #include "guardian/check.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The pause marker of the state directory (consent.md section 5): a file whose presence means that healing is paused and whose
- * text says why. Written and synced on a helper thread, so that the loop never waits for a disk; of several changes in a row
- * the last one is what stands there in the end.
+ * The pause marker of the state directory: a file whose presence means that healing is paused and whose
+ * text says why. Written and synced on a helper thread, so that the loop never waits for a disk; of several
+ * changes in a row the last one is what stands there in the end.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,9 +20,11 @@ typedef struct Marker {
         int error; /* of the last job */
 } Marker;
 
-/* dir: the state directory of Guardian, "" without one: then nothing is ever written. *m lives until the loop has run out. */
+/* dir: the state directory of Guardian, "" without one: then nothing is ever written. *m lives until the loop
+ * has run out. */
 void marker_init(Marker *m, uv_loop_t *loop, const char *dir);
-/* At start, before the loop runs: reason is "" when there is none. False: it can't be known (no directory, not readable). */
+/* At start, before the loop runs: reason is "" when there is none. False: it can't be known (no directory,
+ * not readable). */
 bool marker_read(const Marker *m, char *reason, size_t cap);
 /* NULL removes it. */
 void marker_set(Marker *m, const char *reason);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The command line of guardian (interfaces.md section 2): one table of options, pure over argv, environment,
+/* The command line of guardian: one table of options, pure over argv, environment,
  * uid and the path of the program. */
 #include "common/log.h"
 #include "common/vocab.h"

@@ -4,6 +4,6 @@
 #include "guardian/options.h"
 
 /* Reports directories of --policies that are not there and *.yaml files at the top of any policy directory
- * that no program reads (interfaces.md section 5). Other files and all sub-folders are left alone; those that
- * have a reader are its affair. */
+ * that no program reads: a typo in a name is not silence. Other files and all sub-folders are left alone;
+ * those that have a reader are its affair. */
 void policy_files_check(const Options *o, Problems *problems);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Pre-flight, priority 0 (processes.md section 1): what must hold before anything is started. Reads and makes
+ * Pre-flight, priority 0: what must hold before anything is started. Reads and makes
  * directories; blocking, runs once before the loop. Each check is passed, warning or failed, with a hint.
  */
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Acts that ran without gate or ledger, kept in the state directory until they can stand in the ledger as `recovery`
- * records (consent.md section 4). One file of at most 1 MiB, a checksummed line a record; written and synced on a worker
+ * Acts that ran without gate or ledger, kept in the state directory until they can stand in the ledger as
+ * `recovery` records. One file of at most 1 MiB, a checksummed line a record; written and synced on a worker
  * thread, so that the loop never waits for a disk. A torn line (power cut) is dropped at load with a
  * count, and never swallows the next one.
  */
@@ -16,11 +16,11 @@ enum { SPOOL_MAX_BYTES = 1024 * 1024 };
 
 typedef struct SpoolRecord {
         List node;
-        uint8_t id[16];       /* becomes the record's request_id: an import that crashed half way is not repeated */
-        uint64_t time_ns;     /* wall, when it happened */
+        uint8_t id[16]; /* becomes the record's request_id: an import that crashed half way is not repeated */
+        uint64_t time_ns; /* wall, when it happened */
         char actor[160], action[64], resource[160], result[64], correlation_id[80];
-        char *body;           /* canonical JSON, owned */
-        bool stored, flying;  /* durable in the file; being written */
+        char *body;          /* canonical JSON, owned */
+        bool stored, flying; /* durable in the file; being written */
 } SpoolRecord;
 
 typedef struct Spool Spool;
@@ -31,10 +31,10 @@ typedef void (*SpoolFn)(void *user, int error);
 int spool_open(uv_loop_t *loop, const char *dir, SpoolFn fn, void *user, Spool **ret);
 /* Copies the record (body included) and stores it. -ENOSPC: 1 MiB is reached. */
 int spool_add(Spool *s, const SpoolRecord *r);
-size_t spool_pending(const Spool *s);       /* records not imported yet */
-size_t spool_dropped(const Spool *s);       /* torn lines found at load */
-SpoolRecord *spool_first(Spool *s);         /* oldest one not imported, or NULL */
+size_t spool_pending(const Spool *s); /* records not imported yet */
+size_t spool_dropped(const Spool *s); /* torn lines found at load */
+SpoolRecord *spool_first(Spool *s);   /* oldest one not imported, or NULL */
 SpoolRecord *spool_next(Spool *s, SpoolRecord *r);
 /* It stands in the ledger; an unknown id does nothing. When no record is left the file is emptied. */
 void spool_imported_id(Spool *s, const uint8_t id[16]);
-Spool *spool_close(Spool *s);               /* waits for nothing; call after the loop ended */
+Spool *spool_close(Spool *s); /* waits for nothing; call after the loop ended */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What comes after an end: StartRetries, Restart=, pacing, pins, quarantine (processes.md sections 1 and 2).
- * Pure. */
+/* What comes after an end: StartRetries, Restart=, pacing, pins, quarantine. Pure. */
 #include "guardian/unit-state-table.h"
 #include <errno.h>
 #include <signal.h>
@@ -109,11 +108,13 @@ static Fate pace(Step *s) {
         return FATE_QUARANTINED;
 }
 
-/* Could not be started for a reason that another try does not take away: no such program, not executable, not the planned
- * one, no such user. The bootstrap units are tried for ever all the same: nobody could start them by hand without the gate. */
+/* Could not be started for a reason that another try does not take away: no such program, not executable, not
+ * the planned one, no such user. The bootstrap units are tried for ever all the same: nobody could start them
+ * by hand without the gate. */
 static bool hopeless(const UnitMachine *m) {
         int e = m->exit.error;
-        return m->failure && !m->config->bootstrap && (e == -ENOENT || e == -EACCES || e == -ESRCH || e == -EKEYREJECTED);
+        return m->failure && !m->config->bootstrap &&
+               (e == -ENOENT || e == -EACCES || e == -ESRCH || e == -EKEYREJECTED);
 }
 
 static Fate decide(Step *s) {

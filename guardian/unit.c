@@ -157,7 +157,7 @@ bool unit_prepares(const UnitConfig *u) {
 NotifyAccess unit_notify_access(const UnitConfig *u) {
         if (u->notify_access != NOTIFY_DEFAULT)
                 return u->notify_access;
-        /* A chunk speaks on its control pipe; others get a socket where processes.md section 5 says. */
+        /* A chunk speaks on its control pipe; others get a socket where they have to use it. */
         if (u->type == SERVICE_NOTIFY || (u->type != SERVICE_CHUNK && u->watchdog_us > 0))
                 return NOTIFY_MAIN;
         return NOTIFY_NONE;

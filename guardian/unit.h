@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What a unit file says (interfaces.md section 3), as plain data. Everything a UnitConfig points to lives in
+ * What a unit file says (guardian.chunk.5), as plain data. Everything a UnitConfig points to lives in
  * its own arena and dies with unit_config_free(); after loading it is only read. Durations are microseconds,
  * UINT64_MAX is "infinity".
  */
@@ -55,7 +55,7 @@ typedef struct ExecCommand {
         bool ignore_failure; /* prefix - */
         bool privileged;     /* prefix + : User= and Group= do not apply */
         bool no_expand;      /* prefix : */
-        const char *file; /* where it stands, the unit's file or a drop-in; NULL: in a probe */
+        const char *file;    /* where it stands, the unit's file or a drop-in; NULL: in a probe */
         unsigned line;
 } ExecCommand;
 
@@ -158,7 +158,7 @@ typedef struct UnitConfig {
         int kill_signal, final_kill_signal;
         KillMode kill_mode;
         NotifyAccess notify_access;
-        char *user, *group; /* NULL: Guardian's own */
+        char *user, *group;        /* NULL: Guardian's own */
         UnitRef user_at, group_at; /* where they stand; name is not set */
         StrList supplementary_groups;
         char *working_directory; /* NULL: "/" as PID 1, Guardian's own otherwise */
@@ -194,9 +194,10 @@ typedef struct UnitPaths {
  * prefix). NULL: out of memory. */
 UnitConfig *unit_config_new(const char *name);
 UnitConfig *unit_config_free(UnitConfig *u); /* takes NULL, returns NULL */
-/* ledger, governance: may not have Heal=, restarted for ever (processes.md section 1). */
+/* ledger, governance: may not have Heal=, restarted for ever: without them nobody could consent to it. */
 bool unit_is_bootstrap(const char *name);
-/* Something of a start may wait for a disk: environment files, names of users and groups, directories, a program to open. */
+/* Something of a start may wait for a disk: environment files, names of users and groups, directories, a
+ * program to open. */
 bool unit_prepares(const UnitConfig *u);
 /* NotifyAccess= with its default put in: main where the unit gets a NOTIFY_SOCKET at all, none elsewhere. */
 NotifyAccess unit_notify_access(const UnitConfig *u);

@@ -20,7 +20,7 @@ void verb_result(const Call *c, int status, const char *code, const char *messag
 void verb_refuse(const Call *c, Code code, const char *message);
 void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out));
 
-/* ---- documents (interfaces.md section 4): 0 or -errno */
+/* ---- documents (policies/schemas/cli): 0 or -errno */
 int status_document(const Call *c, Buf *out);
 int status_boot(const Call *c, Buf *out);
 int status_approvals(const Call *c, Buf *out);

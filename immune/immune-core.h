@@ -158,7 +158,7 @@ typedef struct ImmuneCmd {
 /* The oldest command, valid until the next call on the core; NULL: none left. */
 const ImmuneCmd *immune_next(ImmuneCore *c);
 
-/* ---- for persons: the JSON of interfaces.md. */
+/* ---- for persons: the JSON of `incidents` and `why`. */
 void immune_incidents_json(const ImmuneCore *c, JsonWriter *w);
 /* 1: unknown id. id: an incident id, a correlation id or a ledger index of the incident's records. */
 int immune_incident_json(const ImmuneCore *c, const char *id, JsonWriter *w);

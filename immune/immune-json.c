@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Incidents for people: the list of interfaces.md section 4, and one incident as a tree with its ledger
+/* Incidents for people: the list of `incidents --json`, and one incident as a tree with its ledger
  * indexes. */
 #include "immune/core-internal.h"
 #include <string.h>

@@ -79,7 +79,7 @@ typedef struct ImmunePolicy {
         uint64_t retry_min_us, retry_max_us; /* after a refusal that may pass (governance away, busy, rate) */
 } ImmunePolicy;
 
-/* The shipped numbers of interfaces.md section 5, the ladders of policies/playbooks.yaml; no rules. *ret is
+/* The numbers of the shipped detectors.yaml, the ladders of policies/playbooks.yaml; no rules. *ret is
  * owned. */
 int immune_policy_shipped(ImmunePolicy **ret);
 /* Reads detectors.yaml and playbooks.yaml; a later directory's file replaces an earlier one's. 0; -ENOENT

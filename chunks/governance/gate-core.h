@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The gate (consent.md): DECIDE -> decision appended -> VERDICT once it is durable. Pure: no clock, no I/O,
- * no ledger client. Events are function calls, commands leave through GateOps inside the call.
+ * The gate (HACKING.md, "A governed action"): DECIDE -> decision appended -> VERDICT once it is durable.
+ * Pure: no clock, no I/O, no ledger client. Events are function calls, commands leave through GateOps inside
+ * the call.
  *
  *   start    gate_new(); gate_record() for every record of GATE_FOLD_KINDS in index order; gate_started()
  * once. run      gate_record() for approval, action and config records that others wrote since

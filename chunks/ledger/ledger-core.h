@@ -13,7 +13,8 @@
  * Group commit: everything that waits when a job is made goes into one write and one sync (at most 1024
  * records, 256 KiB). A group that holds a decision, approval, intent or action ends with a signed checkpoint
  * record. An acknowledgement is only given after the sync. The first failed write, sync or segment creation
- * makes the core FAILED: every waiter is refused, nothing is tried again (consent.md section 7).
+ * makes the core FAILED: every waiter is refused, nothing is tried again: a part that may have lied about one
+ * sync is not asked for another.
  *
  * Contract with writers on header fields (bodies are never parsed):
  *   - a decision's verdict bits are VERDICT_BIT_*; an intent's ref is its decision, with the same request id
@@ -165,7 +166,7 @@ void ledger_core_head(const LedgerCore *core, LedgerHead *ret);
 /*
  * Whether every append of a writer that was taken when ledger_core_stamp() gave `stamp` is durable or
  * refused. A writer's question waits for that: a new instance that folds the log must see what its
- * predecessor had sent (consent.md section 2).
+ * predecessor had sent.
  */
 uint64_t ledger_core_stamp(const LedgerCore *core);
 bool ledger_core_settled(const LedgerCore *core, const char *writer, uint64_t stamp);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Who may write what: the table of consent.md section 3, for the core (which refuses) and the verifier (which
- * re-tests). */
+/* Who may write what, by pipe: for the core (which refuses the rest) and the verifier (which re-tests). */
 #include "chunks/ledger/record.h"
 
 typedef enum WriterId { W_GOVERNANCE, W_GUARDIAN, W_IMMUNE, W_MESH, W_LEDGER, _WRITER_MAX } WriterId;

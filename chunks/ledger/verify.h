@@ -6,8 +6,8 @@
  * governed actions (decision, intent, action). Memory does not grow with the log, except by one bit-sized
  * entry a decision and intent (32 bytes each).
  *
- * Results (interfaces.md): 0 good; 1 integrity failure; 2 good up to an unsigned or torn tail; 3 cannot be
- * read.
+ * Results, the exit statuses of `ledger verify`: 0 good; 1 integrity failure; 2 good up to an unsigned or
+ * torn tail; 3 cannot be read.
  */
 #include "chunks/ledger/log-reader.h"
 #include "chunks/ledger/note.h"
@@ -37,5 +37,5 @@ typedef struct VerifyResult {
 
 /* Returns ret->status. */
 int ledger_verify(const LogSource *src, const VerifyOptions *o, VerifyResult *ret);
-/* One JSON document, the fields of interfaces.md and `note_on_trust` in words. 0 or -errno. */
+/* One JSON document, what `ledger verify --json` prints, with `note_on_trust` in words. 0 or -errno. */
 int ledger_verify_json(const VerifyResult *v, Buf *out);

@@ -6,7 +6,7 @@
  * or at SIGTERM, after its stop callback said so with chunk_exit().
  *
  * Identity is the pipe: link->unit was written by Guardian, nothing a peer sends can change it. When a peer restarts, its
- * new link is neither announced nor read before the old one is at its end (the fence of consent.md).
+ * new link is neither announced nor read before the old one is at its end (the fence).
  *
  * What the runtime refuses for every chunk: messages that only Guardian may send, on any other link; from a person anything but
  * CALL, QUERY, SUBSCRIBE and PUBLISH (the link is closed). From a chunk that Guardian has not validated yet only QUERY and

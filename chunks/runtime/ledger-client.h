@@ -25,8 +25,8 @@ typedef struct LedgerAppend {
  * "ledger_failed"). */
 typedef void (*LedgerAckFn)(
         void *user, uint64_t token, const char *code, uint64_t index, const uint8_t *hash);
-/* Records of a query, one call each, then once with rec == NULL and the code. json: the line of
- * interfaces.md. */
+/* Records of a query, one call each, then once with rec == NULL and the code. json: the line
+ * of `ledger query --json`. */
 typedef void (*LedgerRecordFn)(void *user, uint64_t token, const Msg *rec, const char *code);
 
 int ledger_client_new(Chunk *c, void *user, LedgerAckFn on_ack, LedgerClient **ret);

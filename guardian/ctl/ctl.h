@@ -2,7 +2,7 @@
 #pragma once
 /*
  * guardianctl: one table of verbs (main.c), one file a subject. A verb gets its own words in argv[1..],
- * answers on stdout (with --json exactly the documents of interfaces.md section 4), says what went wrong on
+ * answers on stdout (with --json exactly the documents of policies/schemas/cli), says what went wrong on
  * stderr, and returns the exit status.
  */
 #include "guardian/ctl/client.h"

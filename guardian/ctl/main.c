@@ -13,7 +13,7 @@ static const char *absolute(const char *env) {
         return v && v[0] == '/' ? v : NULL;
 }
 
-/* The same search as Guardian's own (processes.md section 8, guardian/options.c). */
+/* The same search as Guardian's own (guardian/options.c). */
 static void default_dirs(Ctl *c) {
         const char *e = getenv("GUARDIAN_RUNTIME"), *x = absolute("XDG_RUNTIME_DIR"),
                    *home = absolute("HOME");

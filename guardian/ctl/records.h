@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Records of the ledger as lines of JSON (interfaces.md section 4), from the running ledger over its stream,
+ * Records of the ledger as lines of JSON, from the running ledger over its stream,
  * or from the files of a state directory. One walk for `ledger query`, `events`, `why`.
  */
 #include "common/json/json-read.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The table of approvals (consent.md section 2): pure bookkeeping of questions and votes. States: pending
+ * The table of approvals: pure bookkeeping of questions and votes. States: pending
  * approved denied expired void used. Who may vote is decided by approval_vote_check(); the record is written
  * by enforce.c, and a vote counts only once it is durable.
  */
@@ -64,5 +64,5 @@ Code approval_vote_check(const Approval *a, uint64_t uid, Role role);
  * every need? People are assigned to needs so that one person serves one need; a person serves a need of
  * their role or a lower one. */
 bool approval_satisfied(const Approval *a, bool optimistic);
-/* The document of interfaces.md section 4: an array, oldest first. */
+/* The document of `approvals --json`: an array, oldest first. */
 void approvals_to_json(const Approvals *t, JsonWriter *w);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What Guardian itself refuses before anybody is asked, in the order of consent.md sections 4 to 6. */
+/* What Guardian itself refuses before anybody is asked. */
 typedef struct Ask {
         const EnforceProposal *in;
         const EnforceVerb *verb;

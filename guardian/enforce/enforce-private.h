@@ -163,7 +163,7 @@ Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]);
 bool proposal_was(const Enforce *e, const uint8_t request_id[16]); /* ended lately */
 PartState gate_state(const Enforce *e, EnforceNow now);
 PartState ledger_state(const Enforce *e, EnforceNow now);
-/* Why nothing is decided now: the ledger if it is down, else the gate (consent.md section 4). */
+/* Why nothing is decided now: the ledger if it is down, else the gate. */
 Code unavailable(const Enforce *e, EnforceNow now);
 void notice(Enforce *e, EnforceNow now);
 uint64_t new_token(Enforce *e);

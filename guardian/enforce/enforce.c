@@ -146,7 +146,7 @@ Proposal *proposal_find(Enforce *e, const uint8_t request_id[16]) {
         return NULL;
 }
 
-/* ---- what is down (consent.md section 4) */
+/* ---- what is down: not attached and validated, failed, or silent for ENFORCE_DOWN_US */
 const char *part_state_gate(PartState s) {
         return s == PART_ABSENT ? "absent" : s == PART_READY ? "ready" : "down";
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Enforcement: Guardian's side of a governed action (consent.md sections 1 to 5 and 7). Pure: no clock, no
+ * Enforcement: Guardian's side of a governed action (HACKING.md). Pure: no clock, no
  * I/O, no loop. Events are function calls with the time; commands leave through EnforceOps at once, inside
  * the call. The simulator and guardian/ both drive it.
  *
  * Rules for the shell:
- *  - No op may call back into enforce_*, but `act`, which may call enforce_act_result() before it returns: for
- * its own request, and for an earlier act on the same unit that it overtakes. What an op sets off (a link found dead while sending) is reported from a later turn.
+ *  - No op may call back into enforce_*, but `act`, which may call enforce_act_result() before it returns:
+ * for its own request, and for an earlier act on the same unit that it overtakes. What an op sets off (a link
+ * found dead while sending) is reported from a later turn.
  *  - After every event call: look at enforce_deadline() and arm one timer for it; when it fires,
  * enforce_tick().
  *  - Every message of the ledger's and the governance gate's control pipe goes through enforce_ledger_msg()

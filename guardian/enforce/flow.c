@@ -5,8 +5,8 @@
 
 /*
  * The path of one action: DECIDE, verdict, intent, last check and act in one step, action record. What binds
- * what is consent.md section 2; each check here closes a counterexample of the model, and has a fault in
- * enforce-private.h that takes it away to show that the simulator notices.
+ * what stands in HACKING.md, "A governed action"; each check here closes a hole of a simpler protocol, and
+ * has a fault in enforce-private.h that takes it away to show that the simulator notices.
  */
 Mode flow_mode(const Enforce *e) {
         Mode recorded = e->mode_recorded == MODE_NONE ? MODE_ENFORCE : e->mode_recorded;
@@ -82,7 +82,7 @@ void flow_answer(Enforce *e, Proposal *p, bool more, Code code, const char *reas
                 .approval_id = p->approval_id,
                 .reason = reason ? reason : "",
                 .correlation_id = p->correlation_id,
-                /* where there is no gate at all nothing went past one (architecture.md section 2) */
+                /* where there is no gate at all nothing went past one */
                 .ungated = p->ungated && e->cfg.has_gate};
         e->ops.reply(e->user, &r);
 }
@@ -443,8 +443,7 @@ static Proposal *verdict_for(Enforce *e, const Msg *m) {
         return p;
 }
 
-/* The final decision of an answered approval must name it, under the revision that asked (consent.md section
- * 2). */
+/* The final decision of an answered approval must name it, under the revision that asked. */
 static bool fits_approval(Enforce *e, const Proposal *p, const Msg *m) {
         Str id = msg_str(m, TAG_APPROVAL_ID);
         Verdict v = (Verdict)msg_u64(m, TAG_VERDICT, VERDICT_NONE);

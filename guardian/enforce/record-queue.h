@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Guardian as a writer of the ledger: numbers appends, keeps every one until it is acknowledged, sends it
- * again with the same number after the ledger restarted (consent.md section 2: appends are idempotent by
+ * again with the same number after the ledger restarted (appends are idempotent by
  * writer, epoch, seq), and holds lifecycle records (boot, unit) in a ring of 256 while the ledger is away or
- * slow; what the ring had to overwrite becomes one counted `loss` record (consent.md section 3). Pure:
+ * slow; what the ring had to overwrite becomes one counted `loss` record. Pure:
  * messages leave through `send`, time comes in.
  */
 #include "common/list.h"

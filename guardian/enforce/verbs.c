@@ -8,7 +8,7 @@
 #define GLOBAL_VERB(n, bs, r)                                                                                \
         { (n), false, false, false, (bs), (r) }
 
-/* consent.md section 4 says which work without a verdict; there is no other list. */
+/* Which work without a verdict, too; there is no other list. */
 static const EnforceVerb verbs[] = {
         HEALING("restart_service"),
         HEALING("scale_up"),

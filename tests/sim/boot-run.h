@@ -3,7 +3,7 @@
 /*
  * The second scenario of a seed: a random plan of units over the real boot coordinator and unit machines;
  * processes that fail to start, crash, ignore TERM, leave children behind; people who start, stop, restart
- * and pin; a stop at any time. Watches P12 to P15 of consent.md.
+ * and pin; a stop at any time. Watches P12 to P15 of HACKING.md.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #include "sim.h"
 #include <stdio.h>
 
-/* The invariants of consent.md section 8, as far as this part of the house can break them. What is durable is
+/* The invariants P1 to P12 of HACKING.md, as far as this part of the house can break them. What is durable is
  * read from what the ledger really wrote, never from what anybody believes. */
 static Request *find(Sim *s, const uint8_t id[16]) {
         for (unsigned i = s->n_requests; i-- > 0;)

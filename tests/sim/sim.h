@@ -5,7 +5,7 @@
  * (Guardian's enforcement, the ledger, the gate, the immune kernel) are the real pure cores; links between
  * them are FIFO pipes with delay; any process may be killed or stopped at any point, the disk loses what was
  * not synced when power is cut, messages that the protocol allows to repeat are repeated. check.c watches the
- * invariants of consent.md section 8.
+ * invariants of HACKING.md, "A governed action".
  *
  * A pipe keeps what a dead process had said until its peer has read it to the end (the fence), and drops what
  * was said to it. A new instance is heard of (FR_UP) behind that end.

@@ -86,7 +86,7 @@ START_TEST(golden_digests) {
 }
 END_TEST
 
-/* Each thing that consent.md binds changes the digest. */
+/* Each thing that a verdict is bound to changes the digest. */
 START_TEST(digest_binds_everything) {
         char seen[12][65];
         ActionRequest r;

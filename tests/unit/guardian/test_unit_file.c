@@ -158,7 +158,7 @@ START_TEST(unit_file_refusals) {
 }
 END_TEST
 
-/* The bootstrap list is healed by nobody (processes.md section 1). */
+/* The bootstrap list is healed by nobody. */
 START_TEST(bootstrap_units_have_no_heal) {
         UnitConfig *u = parse_as("ledger", START "Type=chunk\n[Chunk]\nHeal=restart_service\n");
         ck_assert_uint_eq(problems.errors, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files that are shipped load, say what interfaces.md promises, and bad ones are refused with their line.
+/* The files that are shipped load, say the shipped numbers, and bad ones are refused with their line.
  */
 #include "immune/policy.h"
 #include "rig.h"

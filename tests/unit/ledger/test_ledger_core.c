@@ -47,7 +47,7 @@ START_TEST(new_log_has_key_record) {
 }
 END_TEST
 
-/* consent.md section 3, every writer and kind; config by action. */
+/* Who may write what, every writer and kind; config by action. */
 START_TEST(rights) {
         static const struct {
                 const char *writer;
