@@ -16,11 +16,6 @@
 
 enum { FDS_BASE = 64, FDS_PER_UNIT = 6 }; /* loop, sockets, log; pipes, link ends and probes of a unit */
 
-const char *check_result_to_string(CheckResult r) {
-        static const char *const names[] = {"passed", "warning", "failed"};
-        return (unsigned)r < ELEMENTSOF(names) ? names[r] : "invalid";
-}
-
 __attribute__((format(printf, 5, 6))) static void report(
         Preflight *p, const char *name, CheckResult result, const char *hint, const char *fmt, ...) {
         PreflightCheck *c = &p->checks[p->n++];

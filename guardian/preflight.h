@@ -9,7 +9,6 @@
 #include <sys/types.h>
 
 typedef enum CheckResult { CHECK_PASSED, CHECK_WARNING, CHECK_FAILED } CheckResult;
-const char *check_result_to_string(CheckResult r);
 
 typedef struct PreflightCheck {
         const char *name; /* "descriptors" "proc" "runtime" "state" "disk" "loopback" */

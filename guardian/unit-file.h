@@ -29,5 +29,3 @@ int unit_file_finish(UnitConfig *u, const UnitPaths *paths, Problems *problems);
 typedef int (*IniAssign)(void *user, const char *section, const char *key, const char *value, unsigned line);
 int ini_read(Str text, const char *file, IniAssign cb, void *user, Problems *problems);
 
-/* Every known "Section.Key", refused ones left out: for help and tests. i counts from 0; NULL at the end. */
-const char *unit_key_name(size_t i, const char **section);

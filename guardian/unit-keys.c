@@ -132,14 +132,6 @@ static const struct {
 };
 static const char *const sections[] = {"Unit", "Chunk", "Service", "Health", "Sandbox", "Limits"};
 
-const char *unit_key_name(size_t i, const char **section) {
-        if (i >= ELEMENTSOF(keys))
-                return NULL;
-        if (section)
-                *section = keys[i].section;
-        return keys[i].key;
-}
-
 /* The section a known word of a later version belongs in, `section` itself if it does; NULL: no such word. */
 static const char *comes_later(const char *section, const char *key) {
         char word[80];

@@ -167,16 +167,6 @@ static const char *name_of(const char *const *names, size_t n, unsigned v) {
         return v < n ? names[v] : "invalid";
 }
 
-const char *exec_list_to_string(ExecList l) {
-        static const char *const names[] = {[EXEC_START_PRE] = "ExecStartPre",
-                [EXEC_START] = "ExecStart",
-                [EXEC_START_POST] = "ExecStartPost",
-                [EXEC_RELOAD] = "ExecReload",
-                [EXEC_STOP] = "ExecStop",
-                [EXEC_STOP_POST] = "ExecStopPost"};
-        return name_of(names, ELEMENTSOF(names), l);
-}
-
 const char *probe_kind_to_string(ProbeKind k) {
         static const char *const names[] = {"StartupProbe", "ReadinessProbe", "LivenessProbe"};
         return name_of(names, ELEMENTSOF(names), k);

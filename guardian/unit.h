@@ -45,7 +45,6 @@ typedef enum ExecList {
         EXEC_STOP_POST,
         _EXEC_LIST_MAX
 } ExecList;
-const char *exec_list_to_string(ExecList l); /* "ExecStartPre" */
 
 typedef struct ExecCommand {
         char *path; /* absolute; or a bare name, sought in PATH, or beside Guardian's chunks in a core unit */

@@ -175,10 +175,6 @@ int rule_set_seal(RuleSet *s) {
         return r;
 }
 
-size_t rule_set_count(const RuleSet *s) {
-        return s->n;
-}
-
 const RuleProgram *rule_set_program(const RuleSet *s, unsigned rule) {
         return rule < s->n ? s->programs[rule] : NULL;
 }

@@ -155,7 +155,6 @@ RuleSet *rule_set_free(RuleSet *s);
  * rule_set_seal(). */
 int rule_set_add(RuleSet *s, const RuleExpr *e, const char *file, Problems *p, unsigned *ret);
 int rule_set_seal(RuleSet *s); /* builds the index: 0 or -ENOMEM */
-size_t rule_set_count(const RuleSet *s);
 const RuleProgram *rule_set_program(const RuleSet *s, unsigned rule);
 /* size_t at = 0; while (rule_set_next(s, key, &at, &rule)) ...: the rules that may match, in the order added.
  * key absent

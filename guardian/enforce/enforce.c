@@ -81,11 +81,6 @@ Enforce *enforce_free(Enforce *e) {
         return NULL;
 }
 
-void enforce_set_parts(Enforce *e, bool has_gate, bool has_ledger) {
-        e->cfg.has_gate = has_gate;
-        e->cfg.has_ledger = has_ledger;
-}
-
 uint64_t new_token(Enforce *e) {
         return ++e->last_token;
 }

@@ -174,8 +174,7 @@ typedef struct Enforce Enforce;
 
 /* cfg and ops are copied. 0, -ENOMEM. */
 int enforce_new(const EnforceConfig *cfg, const EnforceOps *ops, void *user, Enforce **ret);
-Enforce *enforce_free(Enforce *e);                                  /* NULL is fine; returns NULL */
-void enforce_set_parts(Enforce *e, bool has_gate, bool has_ledger); /* after a reload */
+Enforce *enforce_free(Enforce *e); /* NULL is fine; returns NULL */
 
 /* ---- verbs and actions: one table, compared with policies/actions.yaml by a test */
 typedef struct EnforceVerb {
