@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/pid1.h"
 #include "supervisor/headroom.h"
-#include "common/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -61,22 +57,6 @@ int pid1_proc(void) {
         if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
                 return -errno;
         return proc_is_ours() ? 1 : -ENOENT;
-}
-
-int pid1_loopback(void) {
-        auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        struct ifreq r = {.ifr_name = "lo"};
-
-        if (fd < 0) /* no IPv4 in this kernel or namespace */
-                return -errno;
-        if (ioctl(fd, SIOCGIFFLAGS, &r) < 0)
-                return -errno;
-        if ((r.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING))
-                return 0;
-        r.ifr_flags |= IFF_UP | IFF_RUNNING;
-        if (ioctl(fd, SIOCSIFFLAGS, &r) < 0)
-                return -errno;
-        return 1;
 }
 
 int pid1_descriptors(uint64_t *have, uint64_t *unit_soft) {

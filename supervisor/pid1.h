@@ -12,9 +12,6 @@ int pid1_subreaper(void);
 /* 0: /proc is there and is procfs of our pid namespace. 1: mounted by this call. Negative errno: missing, and
  * may not be mounted (mount only when getpid() == 1). */
 int pid1_proc(void);
-/* 0: the loopback interface is up. 1: brought up by this call. -EPERM and the like: down and stays so;
- * -ENODEV: none. */
-int pid1_loopback(void);
 /* Raises the soft limit of descriptors to HEADROOM_FDS below the hard one. *have is what we may open; units keep the old limit,
  * returned in *unit_soft (programs that use select(2) break above 1024): put it into their plan unless
  * LimitNOFILE says otherwise. */

@@ -278,18 +278,6 @@ int proc_cgroup(pid_t pid, char *path, size_t cap) {
         return -ENOENT;
 }
 
-int proc_ns(pid_t pid, const char *name, ino_t *ino) {
-        char path[64], file[32];
-        struct stat st;
-
-        snprintf(file, sizeof(file), "ns/%s", name);
-        proc_path(path, sizeof(path), pid, file);
-        if (stat(path, &st) < 0)
-                return proc_errno();
-        *ino = st.st_ino;
-        return 0;
-}
-
 int proc_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
         struct rlimit l;
 

@@ -52,8 +52,7 @@ int proc_status_parse(
 int proc_exe(pid_t pid, dev_t *dev, ino_t *ino); /* of the running program, even when its file is deleted */
 /* Open descriptors, ascending; *n is what fits in cap, *total how many there are. */
 int proc_fds(pid_t pid, int *fds, size_t cap, size_t *n, size_t *total);
-int proc_cgroup(pid_t pid, char *path, size_t cap);   /* the "0::" line; -ENOENT without cgroup v2 */
-int proc_ns(pid_t pid, const char *name, ino_t *ino); /* "net" "mnt" "pid" ... */
+int proc_cgroup(pid_t pid, char *path, size_t cap); /* the "0::" line; -ENOENT without cgroup v2 */
 int proc_limit(
         pid_t pid, int resource, uint64_t *soft, uint64_t *hard); /* prlimit(2), UINT64_MAX: infinity */
 /* Value of a variable in the environment at exec (looked for in its first 128 KiB). -ENOENT: not there;
