@@ -11,8 +11,9 @@
 /* Behind EACCES: the files are for Guardian's user alone, but Guardian answers whom its roles name. */
 #define OFFLINE_DENIED " (as root or Guardian's user; or ask Guardian: guardianctl ledger tail)"
 
+enum { LOG_FILES_PATH_MAX = 1100 };
 typedef struct LogFiles {
-        char path[1100];
+        char path[LOG_FILES_PATH_MAX];
         LogDir dir;
         LogSource src;           /* its user is &dir: a LogFiles stays where it is */
         char note[NOTE_MAX + 1]; /* "" without one */

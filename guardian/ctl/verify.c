@@ -82,9 +82,10 @@ static int load_note(Ctl *c, const char *arg, char *text, size_t cap) {
 
 /* While a ledger writes, only what its note covers is judged; a ledger that starts meanwhile is noticed at
  * the end. */
-static void verify_files(Ctl *c, VerifyOptions *o, VerifyResult *v) {
+static void verify_files(Ctl *c, VerifyOptions *o, VerifyResult *v, char path[static LOG_FILES_PATH_MAX]) {
         LogFiles f;
         int r = log_files_open(&f, offline_state(c));
+        str_copy(path, LOG_FILES_PATH_MAX, str_of(f.path));
         if (r < 0) {
                 memset(v, 0, sizeof(*v));
                 v->status = VERIFY_UNREADABLE;
@@ -101,11 +102,12 @@ static void verify_files(Ctl *c, VerifyOptions *o, VerifyResult *v) {
         log_files_close(&f);
 }
 
-static void print_result(const VerifyResult *v, const VerifyOptions *o) {
+static void print_result(const VerifyResult *v, const VerifyOptions *o, const char *path) {
         static const char *const words[] = {"good", "BROKEN", "good up to a tail", "cannot be read"};
         printf("%s: %llu record%s, %llu signed%s\n", words[v->status], (unsigned long long)v->entries,
                 v->entries == 1 ? "" : "s", (unsigned long long)v->signed_size,
                 o->live ? " (being written: read up to its last note)" : "");
+        printf("log:  %s\n", path);
         if (v->reason[0])
                 printf("reason: %s\n", v->reason);
         if (v->has_bad)
@@ -128,7 +130,7 @@ static void print_result(const VerifyResult *v, const VerifyOptions *o) {
 }
 
 int offline_verify(Ctl *c, const char *pin, const char *note) {
-        char text[8192];
+        char text[8192], path[LOG_FILES_PATH_MAX];
         NoteKey key;
         VerifyOptions o = {0};
         VerifyResult v;
@@ -141,14 +143,14 @@ int offline_verify(Ctl *c, const char *pin, const char *note) {
                 return r;
         o.pin = pin ? &key : NULL;
         o.at_least = note ? text : NULL;
-        verify_files(c, &o, &v);
+        verify_files(c, &o, &v, path);
         if (c->json) {
                 Buf out = BUF_INIT(16 * 1024);
                 if (ledger_verify_json(&v, &out) == 0)
                         ctl_print_body(c, (Str){(char *)out.data, out.len});
                 buf_done(&out);
         } else if (!c->quiet) {
-                print_result(&v, &o);
+                print_result(&v, &o, path);
         }
         return v.status;
 }

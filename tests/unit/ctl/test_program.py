@@ -140,7 +140,9 @@ def test_the_files_while_they_are_written():
 def test_verify():
     good = json.loads(offline(0, "--json", "ledger", "verify").stdout)
     assert good["valid"] and good["key_source"] == "state" and good["unsigned_tail"] == 0, good
-    assert "self-consistency" in offline(0, "ledger", "verify").stdout
+    said = offline(0, "ledger", "verify").stdout
+    assert "self-consistency" in said
+    assert "log:  %s\n" % os.path.join(STATE, "ledger") in said  # which one it was is never a guess
     assert offline(0, "--quiet", "ledger", "verify").stdout == ""
     key = json.loads(offline(0, "--json", "ledger", "key").stdout)
     assert check_cli("ledger key", key) == []
