@@ -218,7 +218,6 @@ int unit_spawn_probe(ManagedUnit *u, const char *command, ReapFn fn, void *user,
 /* ---- chunk-peer.c */
 /* fd: our end. Sends HELLO. */
 int chunk_peer_new(ManagedUnit *u, int fd);
-void chunk_peer_challenge(ManagedUnit *u);
 void chunk_peer_free(ManagedUnit *u);
 bool chunk_part_ready(Manager *m, uint32_t unit); /* runs, validated, pipe open */
 void unit_take_evidence(ManagedUnit *u);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Documents of the reading verbs: status, boot, graph, why. Written, never parsed; people's tables are guardianctl's. */
+/* Documents of the reading verbs: status, boot, graph, why. Written, never parsed; people's tables are
+ * guardianctl's. */
 #include "common/clock.h"
 #include "guardian/verbs.h"
 #include <errno.h>
@@ -116,6 +117,25 @@ static void unit_json(Manager *m, JsonWriter *w, const ManagedUnit *u) {
         json_object_end(w);
 }
 
+static void enforcement_json(const EnforceStatus *st, JsonWriter *w) {
+        json_object_begin(w);
+        json_kv_u64(w, "proposals", st->proposals);
+        json_kv_u64(w, "allowed", st->allowed);
+        json_kv_u64(w, "denied", st->denied);
+        json_kv_u64(w, "asked", st->asked);
+        json_kv_u64(w, "acted", st->acted);
+        json_kv_u64(w, "not_run", st->not_run);
+        json_kv_u64(w, "failed", st->failed);
+        json_kv_u64(w, "rate_limited", st->rate_limited);
+        json_kv_u64(w, "late_verdicts", st->late_verdicts);
+        json_kv_u64(w, "forged_verdicts", st->forged_verdicts);
+        json_kv_u64(w, "intents_refused", st->intents_refused);
+        json_kv_u64(w, "appends_refused", st->appends_refused);
+        json_kv_u64(w, "closed_unknown", st->closed_unknown);
+        json_kv_u64(w, "ceilings", st->ceilings);
+        json_object_end(w);
+}
+
 static void guardian_json(Manager *m, JsonWriter *w) {
         EnforceStatus st;
         enforce_status(m->enforce, manager_now(), &st);
@@ -160,22 +180,7 @@ static void guardian_json(Manager *m, JsonWriter *w) {
         json_key(w, "aborted_by");
         json_cstr(w, m->abort_text[0] ? m->abort_text : NULL);
         json_key(w, "enforcement");
-        json_object_begin(w);
-        json_kv_u64(w, "proposals", st.proposals);
-        json_kv_u64(w, "allowed", st.allowed);
-        json_kv_u64(w, "denied", st.denied);
-        json_kv_u64(w, "asked", st.asked);
-        json_kv_u64(w, "acted", st.acted);
-        json_kv_u64(w, "not_run", st.not_run);
-        json_kv_u64(w, "failed", st.failed);
-        json_kv_u64(w, "rate_limited", st.rate_limited);
-        json_kv_u64(w, "late_verdicts", st.late_verdicts);
-        json_kv_u64(w, "forged_verdicts", st.forged_verdicts);
-        json_kv_u64(w, "intents_refused", st.intents_refused);
-        json_kv_u64(w, "appends_refused", st.appends_refused);
-        json_kv_u64(w, "closed_unknown", st.closed_unknown);
-        json_kv_u64(w, "ceilings", st.ceilings);
-        json_object_end(w);
+        enforcement_json(&st, w);
         json_object_end(w);
 }
 
@@ -278,14 +283,15 @@ int status_why(const Call *c, Buf *out) {
         json_init(&w, out, false);
         json_object_begin(&w);
         json_kv_str(&w, "subject", u->config->name);
-        snprintf(text, sizeof(text), "%s is %s since %s", u->config->name, unit_state_to_string((int)unit_machine_state(um)),
+        snprintf(text, sizeof(text), "%s is %s since %s", u->config->name,
+                unit_state_to_string((int)unit_machine_state(um)),
                 format_time(u->since_ns, when, sizeof(when)));
         json_kv_str(&w, "text", text);
         json_key(&w, "because");
         json_array_begin(&w);
         if (um->started_by != RESTART_NONE) {
-                snprintf(text, sizeof(text), "its %s instance %llu was started because of: %s", u->pid ? "present" : "last",
-                        (unsigned long long)um->instance,
+                snprintf(text, sizeof(text), "its %s instance %llu was started because of: %s",
+                        u->pid ? "present" : "last", (unsigned long long)um->instance,
                         restart_reason_to_string((int)um->started_by));
                 because(&w, "start", u->config->name, text);
         }
@@ -302,14 +308,16 @@ int status_why(const Call *c, Buf *out) {
         unsigned left = unit_budget_left(um, clock_boot_us());
         if (unit_machine_state(um) == UNIT_QUARANTINED)
                 because(&w, "budget", u->config->name,
-                        "its own restart budget is used up; guardianctl reset clears it, guardianctl start starts it");
+                        "its own restart budget is used up; guardianctl reset clears it, guardianctl start "
+                        "starts it");
         else if (left != UINT32_MAX) {
-                snprintf(text, sizeof(text), "%u automatic restarts are left in its window, %llu happened", left,
-                        (unsigned long long)um->restarts);
+                snprintf(text, sizeof(text), "%u automatic restarts are left in its window, %llu happened",
+                        left, (unsigned long long)um->restarts);
                 because(&w, "budget", u->config->name, text);
         }
         if (um->pin != PIN_STATE_NONE)
-                because(&w, "pin", u->config->name, um->pin == PIN_STATE_UP ? "it is pinned up" : "it is pinned down");
+                because(&w, "pin", u->config->name,
+                        um->pin == PIN_STATE_UP ? "it is pinned up" : "it is pinned down");
         for (unsigned i = 0; i < u->n_issues; i++)
                 because(&w, "issue", u->config->name, u->issues[i]);
         const PlanUnit *p = &c->m->plan->units[u->index];
@@ -317,8 +325,9 @@ int status_why(const Call *c, Buf *out) {
                 const ManagedUnit *need = &c->m->units[p->needs[i].to];
                 if (unit_is_up(&need->machine))
                         continue;
-                snprintf(text, sizeof(text), "it %s '%s', which is %s (%s:%u)", p->needs[i].hard ? "requires" : "starts after",
-                        need->config->name, unit_state_to_string((int)unit_machine_state(&need->machine)),
+                snprintf(text, sizeof(text), "it %s '%s', which is %s (%s:%u)",
+                        p->needs[i].hard ? "requires" : "starts after", need->config->name,
+                        unit_state_to_string((int)unit_machine_state(&need->machine)),
                         p->needs[i].file ? p->needs[i].file : "?", p->needs[i].line);
                 because(&w, "dependency", need->config->name, text);
         }

@@ -99,48 +99,44 @@ static int rule_fill(const YamlRead *r, const YamlNode *at, const RuleNodes *n, 
         return x < 0 ? x : program_read(r, n->require, &rule->require);
 }
 
+static const YamlField rule_fields[] = {
+        {.key = "id",
+                .type = YAML_FIELD_STR,
+                .offset = offsetof(RuleNodes, id),
+                .size = 97,
+                .required = true},
+        {.key = "layer",
+                .type = YAML_FIELD_ENUM,
+                .offset = offsetof(RuleNodes, layer),
+                .from_string = layer_from_string,
+                .names = LAYERS,
+                .required = true},
+        {.key = "severity",
+                .type = YAML_FIELD_ENUM,
+                .offset = offsetof(RuleNodes, severity),
+                .from_string = severity_from_string,
+                .names = SEVERITIES,
+                .required = true},
+        {.key = "constitutional", .type = YAML_FIELD_BOOL, .offset = offsetof(RuleNodes, constitutional)},
+        {.key = "types", .type = YAML_FIELD_NODE, .offset = offsetof(RuleNodes, types)},
+        {.key = "when", .type = YAML_FIELD_NODE, .offset = offsetof(RuleNodes, when)},
+        {.key = "require", .type = YAML_FIELD_NODE, .offset = offsetof(RuleNodes, require), .required = true},
+        {.key = "path", .type = YAML_FIELD_STR, .offset = offsetof(RuleNodes, path), .size = 129},
+        {.key = "message",
+                .type = YAML_FIELD_STR,
+                .offset = offsetof(RuleNodes, message),
+                .size = 256,
+                .required = true},
+        {.key = "hint", .type = YAML_FIELD_STR, .offset = offsetof(RuleNodes, hint), .size = 200},
+};
+
 static int rule_item(const YamlRead *r, const YamlNode *n, void *user) {
-        static const YamlField fields[] = {
-                {.key = "id",
-                        .type = YAML_FIELD_STR,
-                        .offset = offsetof(RuleNodes, id),
-                        .size = 97,
-                        .required = true},
-                {.key = "layer",
-                        .type = YAML_FIELD_ENUM,
-                        .offset = offsetof(RuleNodes, layer),
-                        .from_string = layer_from_string,
-                        .names = LAYERS,
-                        .required = true},
-                {.key = "severity",
-                        .type = YAML_FIELD_ENUM,
-                        .offset = offsetof(RuleNodes, severity),
-                        .from_string = severity_from_string,
-                        .names = SEVERITIES,
-                        .required = true},
-                {.key = "constitutional",
-                        .type = YAML_FIELD_BOOL,
-                        .offset = offsetof(RuleNodes, constitutional)},
-                {.key = "types", .type = YAML_FIELD_NODE, .offset = offsetof(RuleNodes, types)},
-                {.key = "when", .type = YAML_FIELD_NODE, .offset = offsetof(RuleNodes, when)},
-                {.key = "require",
-                        .type = YAML_FIELD_NODE,
-                        .offset = offsetof(RuleNodes, require),
-                        .required = true},
-                {.key = "path", .type = YAML_FIELD_STR, .offset = offsetof(RuleNodes, path), .size = 129},
-                {.key = "message",
-                        .type = YAML_FIELD_STR,
-                        .offset = offsetof(RuleNodes, message),
-                        .size = 256,
-                        .required = true},
-                {.key = "hint", .type = YAML_FIELD_STR, .offset = offsetof(RuleNodes, hint), .size = 200},
-        };
         Validation *v = user;
         RuleNodes nodes = {0};
         ValidationRule rule = {0}, *grown;
         int x;
 
-        if (yaml_read_map(r, n, fields, ELEMENTSOF(fields), &nodes) < 0)
+        if (yaml_read_map(r, n, rule_fields, ELEMENTSOF(rule_fields), &nodes) < 0)
                 return -EINVAL;
         for (size_t i = 0; i < v->n_rules; i++)
                 if (strcmp(v->rules[i].id, nodes.id) == 0) {

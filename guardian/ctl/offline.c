@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/file.h>
 
-enum { LINE_MAX = 512 * 1024 };
-
 static int read_note(LogFiles *f) {
         Note note;
         int64_t n = f->src.note(f->src.user, f->note, NOTE_MAX);
@@ -153,7 +151,7 @@ static int walk_files(Walk *w, const LogFiles *f, LogCursor *cur) {
 }
 
 int offline_walk(Ctl *c, const RecordQuery *q, bool leaf, RecordLineFn fn, void *user) {
-        Walk w = {.c = c, .q = q, .fn = fn, .user = user, .leaf = leaf, .line = BUF_INIT(LINE_MAX)};
+        Walk w = {.c = c, .q = q, .fn = fn, .user = user, .leaf = leaf, .line = BUF_INIT(RECORD_LINE_MAX)};
         LogFiles f;
         LogCursor cur;
         int r = log_files_open(&f, offline_state(c));

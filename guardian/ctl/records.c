@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX = 512 * 1024 };
-
 /* ---- the newest lines */
 
 int record_ring_init(RecordRing *k, uint64_t cap) {
@@ -137,7 +135,7 @@ static int read_pages(Online *o, Client *to) {
 }
 
 static int walk_online(Ctl *c, const RecordQuery *q, RecordLineFn fn, void *user) {
-        Online o = {.c = c, .q = q, .fn = fn, .user = user, .line = BUF_INIT(LINE_MAX)};
+        Online o = {.c = c, .q = q, .fn = fn, .user = user, .line = BUF_INIT(RECORD_LINE_MAX)};
         Client to;
         int r = q->silent ? ctl_chunk_silent(c, "ledger", &to) : ctl_chunk(c, "ledger", &to);
         if (r != CTL_OK)
@@ -204,7 +202,7 @@ int record_envelope(const json_t *r, Buf *out) {
 
 static int event_line(Ctl *c, Str line, void *user) {
         auto_json json_t *r = NULL;
-        Buf out = BUF_INIT(LINE_MAX);
+        Buf out = BUF_INIT(RECORD_LINE_MAX);
         (void)user;
         int e = json_read(line, 0, &r, NULL, 0);
         if (e == 0)

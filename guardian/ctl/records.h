@@ -7,6 +7,8 @@
 #include "common/json/json-read.h"
 #include "guardian/ctl/ctl.h"
 
+enum { RECORD_LINE_MAX = 512 * 1024 }; /* bytes of one record as JSON */
+
 typedef struct RecordQuery {
         uint64_t kinds; /* bit mask 1 << RecordKind, 0: all */
         const char *writer, *actor, *action, *resource, *correlation_id; /* NULL: any */
