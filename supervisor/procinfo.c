@@ -288,12 +288,14 @@ int proc_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
         return 0;
 }
 
-#define ENVIRON_MAX (128 << 10)
+#define ENVIRON_MAX   (128 << 10)
+#define ENVIRON_LOOKS 4
 
-/* The environment as one task of the process shows it. 0: it is empty; -ENODATA: this task has none now. */
-static ssize_t environ_read_task(pid_t pid, const char *task, char *buf) {
+/* One look at the environment of a task: the bytes read, or -EAGAIN: there is one, *s tells where, of which
+ * nothing could be read. Else as environ_read_task(). */
+static ssize_t environ_look(pid_t pid, const char *task, char *buf, ProcStat *s) {
         char path[48], line[1024];
-        ProcStat s, self;
+        ProcStat self;
         ssize_t n, r;
 
         snprintf(path, sizeof(path), "%senviron", task);
@@ -304,16 +306,32 @@ static ssize_t environ_read_task(pid_t pid, const char *task, char *buf) {
         r = proc_read(pid, path, line, sizeof(line));
         if (r < 0)
                 return r;
-        if (r == 0 || proc_stat_parse(line, &s) < 0)
+        if (r == 0 || proc_stat_parse(line, s) < 0)
                 return -ESRCH;
-        if (s.vsize == 0 || n == -ESRCH)
+        if (s->vsize == 0 || n == -ESRCH)
                 return -ENODATA;
         if (n < 0)
                 return n;
-        if (s.env_start == s.env_end && s.env_end != 0)
-                return 0;
+        if (s->env_end != 0)
+                return s->env_start == s->env_end ? 0 : -EAGAIN;
         /* a kernel that tells nobody's addresses does not tell ours either */
         return proc_stat(0, &self) == 0 && self.env_end == 0 ? 0 : -ENODATA;
+}
+
+/* The environment as one task of the process shows it. 0: it is empty, or the process took its pages away,
+ * which no exec did that moved it between the looks; -ENODATA: this task has none now. */
+static ssize_t environ_read_task(pid_t pid, const char *task, char *buf) {
+        ProcStat first, s;
+        ssize_t n = environ_look(pid, task, buf, &first);
+
+        for (int look = 1; n == -EAGAIN; look++) {
+                if (look == ENVIRON_LOOKS)
+                        return 0;
+                n = environ_look(pid, task, buf, &s);
+                if (n == -EAGAIN && (s.env_start != first.env_start || s.env_end != first.env_end))
+                        return -ENODATA;
+        }
+        return n;
 }
 
 /* The threads share one environment, and the first thread may have ended before the others. */

@@ -57,7 +57,7 @@ int proc_limit(
         pid_t pid, int resource, uint64_t *soft, uint64_t *hard); /* prlimit(2), UINT64_MAX: infinity */
 /* Value of a variable in the environment at exec (looked for in its first 128 KiB). -ENOENT: not there;
  * -ENAMETOOLONG; -ENODATA: the process lives and has no environment at this moment: in the middle of an exec,
- * or on its way out after it gave its memory back. */
+ * or on its way out after it gave its memory back. One that took away the pages itself has an empty one. */
 int proc_environ_get(pid_t pid, const char *name, char *value, size_t cap);
 
 /* All processes at one moment (as far as /proc can say so), ascending by pid. */

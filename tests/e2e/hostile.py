@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Units that do what a unit must not do; argv[1] says which. Each prints "armed" once it does."""
+import ctypes
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 
@@ -44,6 +46,33 @@ def stranger():
             os.execve(sys.executable, [sys.executable, os.path.abspath(__file__), "sit"], {})
         os._exit(0)
     armed()
+    sit()
+
+
+def hollow():
+    """An orphan in a session of its own that unmaps its environment: it names no unit, now or ever."""
+    deaf()
+    r, w = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            page = os.sysconf("SC_PAGESIZE")
+            with open("/proc/self/stat") as f:
+                begin, end = map(int, f.read().rpartition(")")[2].split()[47:49])
+            begin -= begin % page
+            unmap = ctypes.CDLL(None, use_errno=True).munmap
+            unmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
+
+            def go():
+                unmap(begin, end - begin)
+                with open("/proc/self/environ", "rb") as f:
+                    os.write(w, b"-" if f.read() else b"+")
+                time.sleep(1000)
+            threading.Thread(target=go).start()  # the first thread's stack goes too
+            time.sleep(1000)
+        os._exit(0)
+    if os.read(r, 1) == b"+":
+        armed()
     sit()
 
 
@@ -106,5 +135,5 @@ def close():
     sit()
 
 
-{"comet": comet, "stranger": stranger, "sit": sit, "zombies": zombies, "orphans": orphans, "notify": notify,
+{"comet": comet, "stranger": stranger, "sit": sit, "hollow": hollow, "zombies": zombies, "orphans": orphans, "notify": notify,
  "print": print_much, "close": close}[sys.argv[1]]()

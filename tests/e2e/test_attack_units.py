@@ -63,6 +63,16 @@ class Processes(unittest.TestCase):
                         self.assertEqual(g.unit("h")["state"], "running")
                         self.assertEqual(g.stop(), 0)
 
+    def test_who_hides_for_ever_holds_up_nobody(self):
+        """The orphan of one unit names none and never will: it is in no other's way."""
+        units = {"a.chunk": service("/bin/sleep 1000"), "h.chunk": hostile("hollow")}
+        with Guardian(units, core=False, prefix=SESSIONS) as g:
+            g.wait_log("h: armed")
+            g.wait_boot()
+            self.assertEqual(g.ctl("stop", "a").code, 0)
+            self.assertEqual(g.unit("a")["state"], "inactive")
+            self.assertEqual(g.stop(), 0)
+
     def test_notification_garbage(self):
         with Guardian({"h.chunk": hostile("notify", Type="notify", NotifyAccess="all")}, core=False) as g:
             g.wait_log("h: armed")
