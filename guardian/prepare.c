@@ -4,6 +4,7 @@
 #include "common/str.h"
 #include "guardian/ids.h"
 #include "guardian/unit-exec.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -162,6 +163,7 @@ static int chunk_directories(Run *s) {
                         s->p->state_error =
                                 make_below(q->opt->state_dir, q->config->name, 0700, getuid(), getgid());
         }
+        static_assert(OPTIONS_DIRS_MAX <= 32, "policy_dirs has a bit for each");
         for (unsigned i = 0; i < q->opt->n_policy_dirs && r == 0; i++) {
                 r = step(s, "policies", q->opt->policy_dirs[i]);
                 if (r == 0 && access(q->opt->policy_dirs[i], F_OK) == 0)

@@ -170,73 +170,8 @@ int cgroup_root_init(GroupRoot *r) {
 }
 
 void cgroup_root_done(GroupRoot *r) {
-        if (r->leaf) {
-                char pid[16];
-
-                snprintf(pid, sizeof(pid), "%d", (int)getpid());
-                cgroup_write(r->parent_fd, "cgroup.procs", pid);
-        }
         if (r->dir_fd >= 0 && r->parent_fd >= 0)
                 cgroup_remove(r->parent_fd, r->name, 0);
-}
-
-/* "+a +b" for each controller of the list that is not enabled in dir_fd yet; 0 with out "" when all are. */
-static int cgroup_missing(int dir_fd, const char *controllers, char *out, size_t cap) {
-        char now[256], list[128], *save = NULL;
-        int r = cgroup_read(dir_fd, "cgroup.subtree_control", now, sizeof(now));
-        size_t n = 0;
-
-        if (r < 0)
-                return r;
-        out[0] = '\0';
-        if ((size_t)snprintf(list, sizeof(list), "%s", controllers) >= sizeof(list))
-                return -EINVAL;
-        for (char *c = strtok_r(list, " ", &save); c; c = strtok_r(NULL, " ", &save)) {
-                char *at = strstr(now, c);
-                size_t len = strlen(c);
-
-                if (at && (at == now || at[-1] == ' ') &&
-                        (at[len] == ' ' || at[len] == '\n' || at[len] == '\0'))
-                        continue;
-                n += (size_t)snprintf(out + n, cap - n, "%s+%s", n > 0 ? " " : "", c);
-                if (n >= cap)
-                        return -EINVAL;
-        }
-        return 0;
-}
-
-int group_root_enable(GroupRoot *r, const char *controllers) {
-        char want[160], pid[16];
-        int e;
-
-        if (r->kind != GROUP_CGROUP)
-                return -EOPNOTSUPP;
-        snprintf(pid, sizeof(pid), "%d", (int)getpid());
-        e = cgroup_missing(r->parent_fd, controllers, want, sizeof(want));
-        if (e < 0 && e != -ENOENT) /* the real root has no subtree_control of an unmounted hierarchy */
-                return e;
-        if (e == 0 && want[0] != '\0') {
-                auto_close int leaf = -1;
-
-                if (!r->leaf) {
-                        if (mkdirat(r->dir_fd, "self", 0755) < 0 && errno != EEXIST)
-                                return -errno;
-                        leaf = openat(r->dir_fd, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                        if (leaf < 0)
-                                return -errno;
-                        e = cgroup_write(leaf, "cgroup.procs", pid);
-                        if (e < 0)
-                                return e;
-                        r->leaf = true;
-                }
-                e = cgroup_write(r->parent_fd, "cgroup.subtree_control", want);
-                if (e < 0)
-                        return e;
-        }
-        e = cgroup_missing(r->dir_fd, controllers, want, sizeof(want));
-        if (e < 0 || want[0] == '\0')
-                return e;
-        return cgroup_write(r->dir_fd, "cgroup.subtree_control", want);
 }
 
 int cgroup_group_init(Group *g) {

@@ -28,7 +28,6 @@ typedef struct GroupRoot {
         ProcTable table;   /* scan shared by all groups of one turn */
         bool table_valid;
         bool adopted_known; /* whose environments were looked at */
-        bool leaf;          /* we sit in a leaf of our own */
         bool scan_all;      /* the kernel has no children files: all of /proc is scanned instead */
         /* Set by the owner after group_root_init(): is this child of ours one that it started itself
          * (reap_known())? Saves a look into the environment of each. May be NULL. */
@@ -39,10 +38,6 @@ typedef struct GroupRoot {
 /* Makes our cgroup directory when it can, else falls back to sessions; sweeps empty leftovers of dead
  * Guardians. use_cgroup = false forces sessions. 0 always unless -ENOMEM. */
 int group_root_init(GroupRoot *r, bool use_cgroup);
-/* Enables controllers for the units ("memory pids cpu"): moves us into a leaf of our own first, because
- * cgroup v2 wants no process beside delegated controllers. Negative errno: none are enabled (-EBUSY: others
- * live in our cgroup). */
-int group_root_enable(GroupRoot *r, const char *controllers);
 /* Forget the scan (scan_all only): call at the start of each turn that asks groups anything, and after
  * reaping. */
 void group_root_refresh(GroupRoot *r);
