@@ -203,6 +203,10 @@ static int make_plan(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
                 }
                 u->group_ready = true;
         }
+        if (!u->prepared && unit_prepares(cfg)) { /* never with Guardian's own ids in place of the unit's */
+                unit_issue(u, "not prepared");
+                return -EINVAL;
+        }
         set_ids(u, c->privileged, s);
         r = open_output(u, s);
         if (r == 0)
