@@ -15,8 +15,8 @@ cd "$top"
 # libc6-dev by name: --no-install-recommends leaves it out of gcc.
 build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev libinih-dev libyaml-dev libsodium-dev libjansson-dev
  libsqlite3-dev check"
-# unshare, setsid; ps
-test_packages="util-linux procps"
+# unshare, setsid; ps; the model checker
+test_packages="util-linux procps spin"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
