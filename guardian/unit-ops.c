@@ -103,6 +103,7 @@ static void on_main_end(void *user, const ProcessEnd *end) {
 }
 
 static void spawn_main(ManagedUnit *u, unsigned index) {
+        Incarnation down = unit_incarnation(u);
         int r = unit_spawn_main(u, index);
         if (r == 0) {
                 r = reap_add(&u->m->reap, u->pid, on_main_end, u);
@@ -116,6 +117,9 @@ static void spawn_main(ManagedUnit *u, unsigned index) {
         }
         group_add(&u->group, u->pid, true);
         u->start_time = u->group.leader_start;
+        /* a question asked while there was no process was about none, and would hold others up until it
+         * lapsed */
+        enforce_incarnation_ended(u->m->enforce, u->config->name, &down, manager_now());
         boot_unit_spawned(&u->m->boot, u->index, clock_boot_us());
         unit_feed(u, (UnitEvent){.type = EV_SPAWNED}, u->machine.instance);
 }

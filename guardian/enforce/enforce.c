@@ -274,7 +274,8 @@ void enforce_incarnation_ended(Enforce *e, const char *unit, const Incarnation *
                         !incarnation_eq(&p->r.incarnation, inc))
                         continue;
                 if (p->stage == STAGE_DECIDE)
-                        flow_end(e, p, CODE_STALE_TARGET, "the unit's process ended");
+                        flow_end(e, p, CODE_STALE_TARGET,
+                                inc->pid ? "the unit's process ended" : "the unit was started meanwhile");
                 else if (p->stage == STAGE_ASKED || p->stage == STAGE_REDECIDE) {
                         Approval *a = approvals_find(&e->approvals, p->approval_id);
                         if (a)

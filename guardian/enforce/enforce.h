@@ -229,7 +229,8 @@ int enforce_record(Enforce *e, const RecordFields *f, EnforceNow now);
  * ignored. */
 void enforce_act_result(
         Enforce *e, const uint8_t request_id[16], Outcome outcome, const char *reason, EnforceNow now);
-/* That incarnation of the unit is over: voids its open proposals and approvals. */
+/* That incarnation of the unit is over: voids its open proposals and approvals. pid 0: there was no process,
+ * and now there is one. */
 void enforce_incarnation_ended(Enforce *e, const char *unit, const Incarnation *inc, EnforceNow now);
 /* One record of the spool as found at start (before the ledger is attached); it is imported unless already on
  * record. 0, -ENOMEM. */

@@ -33,6 +33,20 @@ class Gate(unittest.TestCase):
             self.assertEqual(rows[2]["body"]["outcome"], "ok")
             self.assertEqual(rows[0]["body"]["digest"], rows[2]["body"]["digest"])
 
+    def test_question_about_a_unit_that_was_down(self):
+        """It was about no process; with the next one it is over, and holds no other question up until it lapses."""
+        vital = service("/bin/sleep 1000", chunk={"Heal": "restart_service", "CanFail": "yes", "Critical": "yes"})
+        with Guardian({"vital.chunk": vital}) as g:
+            g.wait_boot()
+            g.ctl("stop", "vital")
+            asked = g.ctl("--json", "propose", "restart_service", "vital", code=5).json
+            self.assertEqual(g.status()["guardian"]["pending_approvals"], 1)
+            g.ctl("start", "vital")
+            g.until("void", lambda: g.status()["guardian"]["pending_approvals"] == 0)
+            states = {a["id"]: a["state"] for a in g.ctl("--json", "approvals", "--all").json}
+            self.assertEqual(states[asked["approval_id"]], "void")
+            g.ctl("propose", "restart_service", "vital", code=5)
+
     def test_gate_killed_and_pinned_down(self):
         with Guardian(WEB) as g:
             g.wait_boot()
