@@ -93,6 +93,8 @@ guard("pause-at-act", FLOW, "if (p->verb->healing && e->paused && !(last && FAUL
       "if (p->verb->healing && e->paused && !last) {", "enforce-flow")
 guard("lockdown-at-act", FLOW, "if (p->lockdown_epoch != e->lockdown_epoch && !FAULTY(FAULT_NO_LOCKDOWN)) {",
       "if (false) {", "enforce-flow")
+guard("environment-of-another-uid", "supervisor/procinfo.c", "if (fd < 0 && (errno == EACCES || errno == EPERM))",
+      "if (false)", "e2e-pid1")
 guard("question-without-process", "guardian/unit-ops.c",
       "enforce_incarnation_ended(u->m->enforce, u->config->name, &down, manager_now());", "(void)down;", "e2e-gate")
 guard("incarnation-at-act", FLOW,
