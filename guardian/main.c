@@ -100,10 +100,11 @@ static int boot_set(Options *o) {
         print_problems(&problems);
         bool bad = problems.errors > 0;
         problems_done(&problems);
-        if (r < 0)
-                return EXIT_INTERNAL;
-        if (bad || !set || !plan)
-                return EXIT_BAD_DATA;
+        if (r < 0 || bad || !set || !plan) {
+                plan_free(plan);
+                unit_set_free(set);
+                return r < 0 ? EXIT_INTERNAL : EXIT_BAD_DATA;
+        }
         bool have_runtime = false, have_roles = false;
         int status = 0;
         unsigned hanging = 0;

@@ -159,7 +159,7 @@ static void signal_leftovers(Manager *m, int sig) {
 }
 
 static void carry_out(Manager *m, const BootOrder *o) {
-        ManagedUnit *u = o->unit != PLAN_NONE && o->type != BOOT_ORDER_STAGE ? &m->units[o->unit] : NULL;
+        ManagedUnit *u = m->units + (o->unit < m->n_units ? o->unit : 0); /* read where the order is for a unit */
         switch (o->type) {
         case BOOT_ORDER_START:
                 u->machine.hold_validation = true;

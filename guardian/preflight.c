@@ -64,7 +64,7 @@ int directory_make(const char *path, mode_t mode, uid_t uid) {
         if (path[0] != '/')
                 return -EINVAL;
         auto_close int parent = open_parents(path, 0755, &rest);
-        if (parent < 0)
+        if (!rest)
                 return parent;
         char name[NAME_MAX + 1];
         size_t n = strcspn(rest, "/");

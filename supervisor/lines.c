@@ -136,7 +136,7 @@ int line_pool_put(LinePool *p, LineMark *unit, uint64_t wall_ns, Str text, bool 
         size_t size = LINE_ALIGN(sizeof(LineEntry) + n), end;
 
         if (!p->ring) {
-                p->ring = malloc(LINE_POOL_BYTES);
+                p->ring = calloc(1, LINE_POOL_BYTES);
                 if (!p->ring)
                         return -ENOMEM;
         }

@@ -306,7 +306,7 @@ static int first_jobs(Ledger *l) {
 static int open_key(Ledger *l, uint8_t seed[32]) {
         LogSegment *segments = NULL;
         size_t n = 0;
-        bool made;
+        bool made = false;
         int r = l->source.list(l->source.user, &segments, &n);
         free(segments);
         if (r == 0)

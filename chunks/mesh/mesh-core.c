@@ -266,11 +266,13 @@ static bool seen_answer(
 
 /* ---- pending events */
 
+/* There is one: check_room() refuses before. */
 static MeshPending *pending_free_slot(MeshCore *c) {
-        for (unsigned i = 0; i < MESH_PENDING_MAX; i++)
-                if (c->pending[i].state == PENDING_FREE)
-                        return &c->pending[i];
-        return NULL;
+        MeshPending *s = c->pending;
+
+        while (s->state != PENDING_FREE)
+                s++;
+        return s;
 }
 
 static MeshPending *pending_find(MeshCore *c, uint64_t token) {

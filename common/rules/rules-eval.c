@@ -153,8 +153,8 @@ static RuleResult eval_test(
         const RuleConst *k = r->consts ? r->consts + n->first : NULL; /* `exists` alone has no constant */
         *found = c->lookup(c->user, n->id, n->field, v);
         if (n->op == RULE_EXISTS)
-                return *found < 0 ? RULE_ERROR : truth((*found == 0) == (n->n == 0 || k->b));
-        if (*found != 0 || !type_fits(n->type, v->type))
+                return *found < 0 ? RULE_ERROR : truth((*found == 0) == (!k || n->n == 0 || k->b));
+        if (*found != 0 || !k || !type_fits(n->type, v->type))
                 return RULE_ERROR;
         if (n->op == RULE_IN || n->op == RULE_NOT_IN)
                 return test_in(n, v, k);

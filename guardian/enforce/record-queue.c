@@ -138,18 +138,16 @@ static int loss_record(RecordQueue *q, uint64_t boot_us) {
         json_object_end(&w);
         Record *r = NULL;
         int err = json_finish(&w);
-        if (err == 0) {
+        if (err == 0)
                 r = record_new(&(RecordFields){.kind = RECORD_LOSS,
                         .ref = UINT64_MAX,
                         .actor = "guardian",
                         .action = "ring_overflow",
                         .resource = "guardian",
                         .body = {(const char *)out.data, out.len}});
-                err = r ? 0 : -ENOMEM;
-        }
         buf_done(&out);
-        if (err < 0)
-                return err;
+        if (!r)
+                return err < 0 ? err : -ENOMEM;
         r->lifecycle = true;
         q->lost = 0;
         take_off(q, r, boot_us);

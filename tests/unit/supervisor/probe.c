@@ -115,7 +115,7 @@ static void *second_thread(void *arg) {
 }
 
 /* A daemon whose first thread ends and whose second stays. */
-static void threads(void) {
+__attribute__((noreturn)) static void threads(void) {
         pthread_t t;
 
         if (fork() > 0)
@@ -143,7 +143,7 @@ static pid_t fork_pause(void) {
 }
 
 /* Leaves the first and the second process of a namespace behind; says 0 where there are none. */
-static void pid_namespace(void) {
+__attribute__((noreturn)) static void pid_namespace(void) {
         pid_t first;
 
         if (fork() > 0)
@@ -160,7 +160,7 @@ static void pid_namespace(void) {
 }
 
 /* One of many generations: it executes the next one, which ends the last one or, with forks, is its child. */
-static void generations(char *self, char *part, int left, bool forks) {
+__attribute__((noreturn)) static void generations(char *self, char *part, int left, bool forks) {
         char number[16], *argv[] = {self, part, number, NULL};
 
         if (left == 0) {
@@ -182,7 +182,7 @@ static void generations(char *self, char *part, int left, bool forks) {
 }
 
 /* The same process through many generations, in a session of its own. */
-static void execs(char *self, char *part) {
+__attribute__((noreturn)) static void execs(char *self, char *part) {
         if (fork() > 0)
                 _exit(0);
         setsid();
