@@ -193,6 +193,8 @@ int record_envelope(const json_t *r, Buf *out) {
                 msg_put_cstr(&b, TAG_PAYLOAD_REF, ref);
         }
         int e = msg_view(&b, str_of(payload), &m);
+        if (e == 0 && payload && json_check(m.payload, NULL, NULL) < 0)
+                e = -EBADMSG; /* it is printed as it is */
         if (e < 0)
                 return e;
         json_init(&w, out, false);

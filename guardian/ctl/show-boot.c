@@ -39,6 +39,12 @@ static int slower(const void *a, const void *b) {
         return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* Of 25; whatever numbers a document holds. */
+static int column(double ms, double total) {
+        double x = total > 0 ? ms / total * 24 : 0;
+        return x > 25 ? 25 : x > -1 ? (int)x : -1;
+}
+
 void show_boot(Ctl *c, Str body) {
         static Bar b[BARS_MAX];
         json_t *d = NULL, *u;
@@ -51,8 +57,7 @@ void show_boot(Ctl *c, Str body) {
         printf("%s in %.1f ms\n\n%8s %9s %9s  %s\n", json_get_str(d, "state", "?"), total, "PRIORITY",
                 "START ms", "READY ms", "UNIT");
         for (size_t i = 0; i < n; i++) {
-                int at = total > 0 ? (int)(b[i].start / total * 24) : 0,
-                    to = total > 0 ? (int)((b[i].start + span(&b[i])) / total * 24) : 0;
+                int at = column(b[i].start, total), to = column(b[i].start + span(&b[i]), total);
                 char line[26];
                 memset(line, ' ', 25);
                 for (int x = at < 0 ? 0 : at; x <= to && x < 25; x++)

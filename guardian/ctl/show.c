@@ -99,7 +99,7 @@ static void unit_details(const json_t *u, bool all) {
                 n += (size_t)snprintf(line + n, sizeof(line) - n, "; %lld automatic restarts left",
                         (long long)json_integer_value(left));
         if (pinned)
-                n += (size_t)snprintf(line + n, sizeof(line) - n, "; pinned %s", pinned);
+                n += (size_t)snprintf(line + n, sizeof(line) - n, "; pinned %.60s", pinned);
         if (all || (strcmp(json_get_str(sb, "profile", "none"), "none") != 0 &&
                            !json_get_bool(sb, "verified", false) && json_get_i64(u, "pid", 0) > 0))
                 n += (size_t)snprintf(line + n, sizeof(line) - n, "; %s", sandbox);

@@ -137,7 +137,7 @@ static void other(Line *l, const json_t *r, const char *kind) {
                 }
 }
 
-void story_sentence(const json_t *r, char out[STORY_TEXT]) {
+static void tell(const json_t *r, char out[STORY_TEXT]) {
         static const struct {
                 const char *kind;
                 void (*tell)(Line *l, const json_t *r, const json_t *b);
@@ -163,4 +163,11 @@ void story_sentence(const json_t *r, char out[STORY_TEXT]) {
                         json_get_str(r, "actor", "?"), on);
         else
                 other(&l, r, kind);
+}
+
+void story_sentence(const json_t *r, char out[STORY_TEXT]) {
+        tell(r, out);
+        for (char *p = out; *p; p++) /* a reason may have lines */
+                if (*p == '\n')
+                        *p = ' ';
 }

@@ -59,7 +59,7 @@ static void wrap(FILE *f, int at, int hang, const char *text) {
 }
 
 void text_wrap(int at, int hang, const char *text) {
-        wrap(stdout, at, hang, text);
+        wrap(stdout, at, hang, text ? text : "?");
 }
 
 void text_wrapf(int at, int hang, const char *fmt, ...) {

@@ -7,7 +7,7 @@
 enum { TEXT_COLUMNS = 80 };
 
 /* Prints text from column `at` (that much is on the line already), further lines indented by `hang`, and a
- * newline. */
+ * newline. NULL, which is what a document holds that is no text: "?". */
 void text_wrap(int at, int hang, const char *text);
 void text_wrapf(int at, int hang, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A whole message on stderr, likewise wrapped. */

@@ -137,6 +137,23 @@ START_TEST(no_envelope_is_an_error) {
 }
 END_TEST
 
+/* It is printed as it is. */
+START_TEST(a_payload_that_is_no_json_is_an_error) {
+        auto_json json_t *r = record("{\"index\":9,\"body\":{\"type\":\"a.b\",\"payload\":\"{\\\"x\"}}");
+        Buf out = BUF_INIT(65536);
+        ck_assert_int_lt(record_envelope(r, &out), 0);
+        buf_done(&out);
+}
+END_TEST
+
+START_TEST(a_sentence_is_one_line) {
+        says("{\"kind\":\"action\",\"action\":\"restart\",\"resource\":\"web\",\"body\":{\"outcome\":"
+             "\"failed\","
+             "\"duration_us\":1500,\"reason\":\"one\\ntwo\"}}",
+                "Guardian ran restart on web: failed after 1.5ms: one two");
+}
+END_TEST
+
 START_TEST(the_newest_lines_stay) {
         static char got[64];
         RecordRing ring;
@@ -168,6 +185,8 @@ int main(void) {
         tcase_add_test(tc, any_record_gives_some_sentence);
         tcase_add_test(tc, an_event_on_record_is_its_envelope);
         tcase_add_test(tc, no_envelope_is_an_error);
+        tcase_add_test(tc, a_payload_that_is_no_json_is_an_error);
+        tcase_add_test(tc, a_sentence_is_one_line);
         tcase_add_test(tc, the_newest_lines_stay);
         suite_add_tcase(s, tc);
         SRunner *sr = srunner_create(s);

@@ -65,6 +65,11 @@ START_TEST(a_long_word_is_not_cut) {
 }
 END_TEST
 
+START_TEST(no_text_is_a_question_mark) {
+        PRINTED(text_wrap(0, 0, NULL));
+        ck_assert_str_eq(printed, "?\n");
+}
+END_TEST
 START_TEST(control_characters_do_not_pass) {
         PRINTED(text_wrap(0, 0, "a\033[2Jb\007 c\x7f"));
         ck_assert_str_eq(printed, "a?[2Jb? c?\n");
@@ -109,6 +114,7 @@ int main(void) {
         tcase_add_test(tc, words_stay_whole);
         tcase_add_test(tc, references_stay_whole);
         tcase_add_test(tc, a_long_word_is_not_cut);
+        tcase_add_test(tc, no_text_is_a_question_mark);
         tcase_add_test(tc, control_characters_do_not_pass);
         tcase_add_test(tc, cells_count_characters_not_bytes);
         tcase_add_test(tc, small_words);
