@@ -62,7 +62,7 @@ build() {
         compile "$@"
 }
 
-# compile [CC=compiler] [meson options]: configures the folder $build once and compiles it.
+# compile [CC=compiler] [meson options]: configures the folder $build once and compiles it, or only its targets $goals.
 compile() {
         # Debian's tools, not those of a language manager that stands first on PATH.
         PATH=/usr/bin:$PATH
@@ -76,7 +76,7 @@ compile() {
                 env $cc meson setup "$build" "$@" >"$log" 2>&1 || { cat "$log" >&2; die "meson setup failed"; }
         fi
         say "building $build"
-        meson compile -C "$build" >"$log" 2>&1 || { tail -n 60 "$log" >&2; die "the build failed"; }
+        meson compile -C "$build" ${goals:-} >"$log" 2>&1 || { tail -n 60 "$log" >&2; die "the build failed"; }
         rm -f "$log"
         stage=$top/$build/stage
         case $build in /*) stage=$build/stage ;; esac
