@@ -238,6 +238,7 @@ static int make_plan(ManagedUnit *u, const ExecCommand *c, Spawn *s) {
         s->plan.oom_score_adj_set = cfg->oom_set;
         s->plan.no_new_privs = cfg->type == SERVICE_CHUNK || cfg->profile == PROFILE_AUTO;
         s->plan.cgroup_fd = u->group.dir_fd;
+        s->plan.cgroup_move = u->group.killed;
         return 0;
 }
 

@@ -396,8 +396,10 @@ static int signal_members(Group *g, int sig, pid_t but) {
                 /* counted before: afterwards they may be gone already */
                 if (group_members(g, &m, &n) == 0)
                         free(m);
-                if (cgroup_group_kill(g) == 0)
+                if (cgroup_group_kill(g) == 0) {
+                        g->killed = true;
                         return (int)n;
+                }
         }
         reached = group_signal_once(g, sig, but);
         /* A fork during the scan may have been missed; for a kill, look again until a look finds nobody new.

@@ -55,6 +55,9 @@ typedef struct Group {
         uint64_t since; /* start ticks of the first leader of this activation */
         pid_t sessions[GROUP_SESSIONS_MAX];
         unsigned n_sessions;
+        /* cgroup.kill was written. Linux 6.14 and later kill who is born in such a group (CLONE_INTO_CGROUP) as
+         * well, for ever: for LaunchPlan.cgroup_move. */
+        bool killed;
 } Group;
 
 typedef struct GroupMember {

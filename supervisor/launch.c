@@ -384,7 +384,8 @@ static int launch_start(LaunchChild *c, void *stack, pid_t *pid) {
 
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
-        *pid = launch_clone(launch_child, c, stack, LAUNCH_STACK, c->plan->cgroup_fd, &c->in_cgroup);
+        *pid = launch_clone(launch_child, c, stack, LAUNCH_STACK,
+                c->plan->cgroup_move ? -1 : c->plan->cgroup_fd, &c->in_cgroup);
         if (*pid < 0)
                 r = *pid;
         pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -98,6 +98,7 @@ typedef struct LaunchPlan {
         const LaunchFd *fds; /* besides 0 to 2; everything else is closed */
         unsigned n_fds;
         int cgroup_fd;       /* -1, or the directory of the unit's cgroup: the process is born in it */
+        bool cgroup_move;    /* it enters instead, before exec: dearer */
 } LaunchPlan;
 
 /* Every descriptor -1, session NEW, nothing set. */

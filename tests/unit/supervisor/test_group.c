@@ -118,6 +118,7 @@ static pid_t start(Group *g, const char *part, int steps, int *ended, bool name_
         p.fds = &fd;
         p.n_fds = 1;
         p.cgroup_fd = g->dir_fd;
+        p.cgroup_move = g->killed;
         ck_assert_int_eq(launch_spawn(&p, &r), 0);
         ck_assert_int_eq(reap_add(&table, r.pid, on_end, ended), 0);
         ck_assert_int_eq(group_add(g, r.pid, true), 0);
@@ -185,6 +186,14 @@ static void whole_tree(void) {
         until_empty(&g);
         ck_assert_uint_eq(count_members(&g), 0);
         ck_assert_int_eq(process_signal(leader, g.leader_start, SIGTERM), -ESRCH);
+
+        /* what was killed once can live again */
+        group_reset(&g);
+        ended = 0;
+        start(&g, "tree", 3, &ended, true);
+        ck_assert_uint_eq(count_members(&g), 3);
+        ck_assert_int_ge(group_signal(&g, SIGKILL, 0), 0);
+        until_empty(&g);
         group_done(&g);
         group_done(&other);
 }
