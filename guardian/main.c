@@ -6,6 +6,7 @@
 #include "guardian/manager.h"
 #include "guardian/precheck.h"
 #include "guardian/preflight.h"
+#include "guardian/reserve.h"
 #include "guardian/wrapper.h"
 #include "supervisor/pid1.h"
 #include <errno.h>
@@ -226,6 +227,7 @@ int main(int argc, char **argv) {
                         fputs(help, stdout);
                 return 0;
         }
+        reserve_install();
         log_setup("guardian", o.command ? STDERR_FILENO : STDOUT_FILENO, o.log_format, o.log_level);
         if (o.command) {
                 pid1_subreaper();

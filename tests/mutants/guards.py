@@ -37,6 +37,8 @@ guard("evidence-exe", EVIDENCE, "c->ok = f->exe_dev == p->exe_dev && f->exe_ino 
 guard("evidence-no-new-privs", EVIDENCE, "c->ok = !hidden && facts->status.no_new_privs == 1;", "c->ok = !hidden;",
       "supervisor-cores")
 guard("evidence-descriptors", EVIDENCE, "c->ok = f->n_leaked == 0;", "c->ok = true;", "supervisor-cores")
+guard("killed-group-is-entered", "supervisor/group.c", "                        g->killed = true;\n", "", "supervisor-group")
+guard("table-grows-without-memory", "guardian/reserve.c", "return q ? q : from_reserve(p, n);", "return q;", "guardian-reserve")
 guard("evidence-ids", EVIDENCE,
       "c->ok = found[0] == planned && found[1] == planned && found[2] == planned && found[3] == planned;", "c->ok = true;",
       "supervisor-cores")
