@@ -384,10 +384,17 @@ static const EnforceOps enforce_ops = {
         .changed = op_changed,
 };
 
+static void on_spooled(void *user, int error) {
+        const Manager *m = user;
+        if (error < 0)
+                log_error("the spool of ungated acts can't be written", LOG_STR("dir", m->state_dir), LOG_ERRNO(error),
+                        LOG_STR("hint", "what happened is lost if guardian ends before the ledger takes it"));
+}
+
 static void load_spool(Manager *m) {
         if (!m->state_dir[0])
                 return;
-        int r = spool_open(&m->loop, m->state_dir, NULL, NULL, &m->spool);
+        int r = spool_open(m->workers, m->state_dir, on_spooled, m, &m->spool);
         if (r < 0) {
                 log_error("the spool of ungated acts can't be read", LOG_STR("dir", m->state_dir), LOG_ERRNO(r));
                 return;
@@ -407,7 +414,7 @@ int govern_init(Manager *m) {
         EnforceConfig cfg = {.has_gate = m->governance != PLAN_NONE, .has_ledger = m->ledger != PLAN_NONE, .mode_floor = m->opt->mode,
                 .pid = (uint64_t)getpid(), .start_time = m->own_start_time};
         memcpy(cfg.boot_id, m->boot_id, 16);
-        marker_init(&m->marker, &m->loop, m->state_dir);
+        marker_init(&m->marker, m->workers, m->state_dir);
         cfg.marker_known = marker_read(&m->marker, paused, sizeof(paused));
         cfg.paused = paused[0] ? paused : NULL;
         int r = enforce_new(&cfg, &enforce_ops, m, &m->enforce);

@@ -501,6 +501,8 @@ unsigned manager_free(Manager *m) {
                 free(u->status_text);
                 u->status_text = NULL;
         }
+        spool_settle(m->spool);
+        marker_settle(&m->marker);
         unsigned hanging = workers_close(m->workers);
         for (uint32_t i = 0; i < m->n_units && m->units; i++)
                 if (m->units[i].prepared) {

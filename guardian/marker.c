@@ -9,8 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-void marker_init(Marker *m, uv_loop_t *loop, const char *dir) {
-        *m = (Marker){.loop = loop};
+static void on_work(WorkerJob *w);
+static void on_done(WorkerJob *w);
+
+void marker_init(Marker *m, Workers *workers, const char *dir) {
+        *m = (Marker){.workers = workers, .work = {.run = on_work, .done = on_done}};
         if (dir[0])
                 snprintf(m->path, sizeof(m->path), "%s/paused", dir);
 }
@@ -50,8 +53,8 @@ static int write_file(const char *path, const char *text) {
         return sync_dir(path);
 }
 
-static void on_work(uv_work_t *w) {
-        Marker *m = w->data;
+static void on_work(WorkerJob *w) {
+        Marker *m = container_of(w, Marker, work);
         if (m->write_present)
                 m->error = write_file(m->path, m->writing);
         else
@@ -60,11 +63,11 @@ static void on_work(uv_work_t *w) {
 
 static void start(Marker *m);
 
-static void on_done(uv_work_t *w, int status) {
-        Marker *m = w->data;
+static void on_done(WorkerJob *w) {
+        Marker *m = container_of(w, Marker, work);
         m->busy = false;
-        if (status < 0 || m->error < 0)
-                log_error("the pause marker can't be changed", LOG_STR("file", m->path), LOG_ERRNO(status < 0 ? status : m->error));
+        if (m->error < 0)
+                log_error("the pause marker can't be changed", LOG_STR("file", m->path), LOG_ERRNO(m->error));
         if (m->again)
                 start(m);
 }
@@ -75,8 +78,8 @@ static void start(Marker *m) {
                 return;
         memcpy(m->writing, m->text, sizeof(m->writing));
         m->write_present = m->present;
-        m->work.data = m;
-        m->busy = uv_queue_work(m->loop, &m->work, on_work, on_done) == 0;
+        m->busy = true;
+        worker_start(m->workers, &m->work);
 }
 
 void marker_set(Marker *m, const char *reason) {
@@ -85,4 +88,9 @@ void marker_set(Marker *m, const char *reason) {
         m->present = reason != NULL;
         str_copy(m->text, sizeof(m->text), str_of(reason ? reason : ""));
         start(m);
+}
+
+void marker_settle(Marker *m) {
+        while (m->busy)
+                worker_finish(&m->work);
 }

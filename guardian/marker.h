@@ -5,26 +5,28 @@
  * text says why. Written and synced on a helper thread, so that the loop never waits for a disk; of several
  * changes in a row the last one is what stands there in the end.
  */
+#include "guardian/worker.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include <uv.h>
 
 enum { MARKER_TEXT_MAX = 513 };
 
 typedef struct Marker {
-        uv_loop_t *loop;
-        uv_work_t work;
+        Workers *workers;
+        WorkerJob work;
         char path[1200], text[MARKER_TEXT_MAX], writing[MARKER_TEXT_MAX];
         bool present, write_present; /* wanted; what the job under way makes of it */
         bool busy, again;
         int error; /* of the last job */
 } Marker;
 
-/* dir: the state directory of Guardian, "" without one: then nothing is ever written. *m lives until the loop
- * has run out. */
-void marker_init(Marker *m, uv_loop_t *loop, const char *dir);
+/* dir: the state directory of Guardian, "" without one: then nothing is ever written. *m stays where it is
+ * until marker_settle(). */
+void marker_init(Marker *m, Workers *workers, const char *dir);
 /* At start, before the loop runs: reason is "" when there is none. False: it can't be known (no directory,
  * not readable). */
 bool marker_read(const Marker *m, char *reason, size_t cap);
 /* NULL removes it. */
 void marker_set(Marker *m, const char *reason);
+/* Waits until the file is as it was last set, or that has failed. */
+void marker_settle(Marker *m);

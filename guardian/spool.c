@@ -17,7 +17,7 @@
 enum { LINE_FIELDS = 9 };
 
 struct Spool {
-        uv_loop_t *loop;
+        Workers *workers;
         char path[1100];
         SpoolFn fn;
         void *user;
@@ -25,7 +25,7 @@ struct Spool {
         size_t bytes, pending, dropped;
         size_t good; /* length of the durable lines in the file: what follows is cut off before the next write */
         /* one job at a time; what comes meanwhile waits for the next one */
-        uv_work_t work;
+        WorkerJob work;
         bool busy, again;
         Buf writing;
         int error;
@@ -138,8 +138,8 @@ static int load(Spool *s) {
         return 0;
 }
 
-static void on_work(uv_work_t *w) {
-        Spool *s = w->data;
+static void on_work(WorkerJob *w) {
+        Spool *s = container_of(w, Spool, work);
         s->error = 0;
         auto_close int fd = open(s->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd < 0 || ftruncate(fd, (off_t)s->good) < 0) {
@@ -162,10 +162,10 @@ static void on_work(uv_work_t *w) {
 
 static void start_work(Spool *s);
 
-static void on_done(uv_work_t *w, int status) {
-        Spool *s = w->data;
+static void on_done(WorkerJob *w) {
+        Spool *s = container_of(w, Spool, work);
         s->busy = false;
-        int error = status < 0 ? status : s->error;
+        int error = s->error;
         bool more = s->again;
         s->again = false;
         if (error == 0)
@@ -199,15 +199,16 @@ static void start_work(Spool *s) {
                         break;
                 r->flying = true;
         }
-        s->work.data = s;
-        s->busy = uv_queue_work(s->loop, &s->work, on_work, on_done) == 0;
+        s->busy = true;
+        worker_start(s->workers, &s->work);
 }
 
-int spool_open(uv_loop_t *loop, const char *dir, SpoolFn fn, void *user, Spool **ret) {
+int spool_open(Workers *workers, const char *dir, SpoolFn fn, void *user, Spool **ret) {
         Spool *s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->loop = loop;
+        s->workers = workers;
+        s->work = (WorkerJob){.run = on_work, .done = on_done};
         s->fn = fn;
         s->user = user;
         s->writing = BUF_INIT(SPOOL_MAX_BYTES + 4096);
@@ -265,6 +266,11 @@ void spool_imported_id(Spool *s, const uint8_t id[16]) {
         }
         if (found && s->pending == 0)
                 start_work(s);
+}
+
+void spool_settle(Spool *s) {
+        while (s && s->busy)
+                worker_finish(&s->work);
 }
 
 Spool *spool_close(Spool *s) {

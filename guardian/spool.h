@@ -8,9 +8,9 @@
  */
 #include "common/list.h"
 #include "common/str.h"
+#include "guardian/worker.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
 enum { SPOOL_MAX_BYTES = 1024 * 1024 };
 
@@ -28,7 +28,7 @@ typedef struct Spool Spool;
 typedef void (*SpoolFn)(void *user, int error);
 
 /* dir: Guardian's own folder in the state directory. Loads what is there. user and fn may be NULL. */
-int spool_open(uv_loop_t *loop, const char *dir, SpoolFn fn, void *user, Spool **ret);
+int spool_open(Workers *workers, const char *dir, SpoolFn fn, void *user, Spool **ret);
 /* Copies the record (body included) and stores it. -ENOSPC: 1 MiB is reached. */
 int spool_add(Spool *s, const SpoolRecord *r);
 size_t spool_pending(const Spool *s); /* records not imported yet */
@@ -37,4 +37,6 @@ SpoolRecord *spool_first(Spool *s);   /* oldest one not imported, or NULL */
 SpoolRecord *spool_next(Spool *s, SpoolRecord *r);
 /* It stands in the ledger; an unknown id does nothing. When no record is left the file is emptied. */
 void spool_imported_id(Spool *s, const uint8_t id[16]);
-Spool *spool_close(Spool *s); /* waits for nothing; call after the loop ended */
+/* Waits until nothing is being written. Takes NULL. */
+void spool_settle(Spool *s);
+Spool *spool_close(Spool *s); /* waits for nothing; call after spool_settle() */

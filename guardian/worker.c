@@ -18,6 +18,7 @@ struct Workers {
         unsigned handles;
         bool closing;
         pthread_mutex_t lock; /* of what follows */
+        pthread_cond_t came;  /* something to `finished` */
         List finished;
         bool closed;
 };
@@ -31,6 +32,7 @@ static void *thread_main(void *arg) {
                 list_remove(&j->node);
                 list_append(&w->finished, &j->node);
                 uv_async_send(&w->back);
+                pthread_cond_signal(&w->came);
         }
         pthread_mutex_unlock(&w->lock);
         return NULL;
@@ -164,6 +166,7 @@ int workers_new(uv_loop_t *loop, Workers **ret) {
         uv_timer_init(loop, &w->look);
         w->back.data = w->look.data = w;
         pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->came, NULL);
         list_init(&w->waiting);
         list_init(&w->running);
         list_init(&w->finished);
@@ -187,9 +190,24 @@ bool worker_withdraw(WorkerJob *j) {
         return true;
 }
 
+void worker_finish(WorkerJob *j) {
+        Workers *w = j->home;
+        if (worker_withdraw(j)) {
+                j->run(j);
+                j->done(j);
+                return;
+        }
+        pthread_mutex_lock(&w->lock);
+        while (list_empty(&w->finished))
+                pthread_cond_wait(&w->came, &w->lock);
+        pthread_mutex_unlock(&w->lock);
+        deliver(w);
+}
+
 static void on_closed(uv_handle_t *h) {
         Workers *w = h->data;
         if (--w->handles == 0 && w->n_running + w->n_slow == 0) {
+                pthread_cond_destroy(&w->came);
                 pthread_mutex_destroy(&w->lock);
                 free(w);
         }

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Work that may hang (a disk, a network file system), off the loop, each piece on a thread of its own that
- * ends with it. Not libuv's pool: that starts all its threads at once and keeps them, what hangs in it holds
- * up whoever else uses it (the spool's fsync), and the loop cannot end before it.
+ * ends with it. Not libuv's pool: that starts all its threads at once and keeps them, ends the process when
+ * it gets none, what hangs in it holds up whoever else uses it, and the loop cannot end before it.
  *
  * A few run at a time. One that takes long no longer counts and lets one more in besides, so any number that
  * hangs holds up the others for a moment only. An idle process has no thread but its own.
@@ -37,6 +37,9 @@ int workers_new(uv_loop_t *loop, Workers **ret);
 void worker_start(Workers *w, WorkerJob *j);
 /* Before it has begun: true, j is the caller's again and done() does not come. */
 bool worker_withdraw(WorkerJob *j);
+/* Waits for a job that was started, however long it takes; one that has not begun runs here and now. Its
+ * done() has come when this returns, and perhaps that of others. For the end: before workers_close(). */
+void worker_finish(WorkerJob *j);
 /* Takes NULL. The loop has to turn once more after it, for the handles. What is back gets its done(); what
  * has not begun and what hangs does not, and is counted: what those threads use must not be freed. */
 unsigned workers_close(Workers *w);

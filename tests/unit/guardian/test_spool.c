@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "tests/unit/guardian/world.h"
 
+static Workers *workers;
 static Spool *spool;
 static unsigned told;
 static int told_error;
@@ -15,25 +16,27 @@ static void on_stored(void *user, int error) {
 }
 
 static void open_spool(void) {
-        ck_assert_int_eq(spool_open(&loop, dir, on_stored, NULL, &spool), 0);
+        ck_assert_int_eq(spool_open(workers, dir, on_stored, NULL, &spool), 0);
 }
 
 static void reopen(void) {
-        uv_run(&loop, UV_RUN_DEFAULT);
+        spool_settle(spool);
         spool = spool_close(spool);
         open_spool();
 }
 
 static void setup(void) {
         world_begin();
+        ck_assert_int_eq(workers_new(&loop, &workers), 0);
         path_in(file, sizeof(file), "recovery");
         told = 0;
         open_spool();
 }
 
 static void teardown(void) {
-        uv_run(&loop, UV_RUN_DEFAULT);
+        spool_settle(spool);
         spool = spool_close(spool);
+        ck_assert_uint_eq(workers_close(workers), 0);
         world_end();
 }
 
@@ -104,7 +107,7 @@ START_TEST(a_torn_line_swallows_nothing) {
         stored(2);
         size_t n = read_file(file, text, sizeof(text));
         for (size_t cut = whole; cut < n; cut++) {
-                uv_run(&loop, UV_RUN_DEFAULT);
+                spool_settle(spool);
                 spool = spool_close(spool);
                 write_file(file, text, cut, 0600);
                 open_spool();
@@ -131,7 +134,7 @@ START_TEST(a_changed_byte_is_noticed) {
         size_t n = read_file(file, text, sizeof(text));
         size_t first = (size_t)(strchr(text, '\n') - text);
         for (size_t at = 0; at < first; at++) {
-                uv_run(&loop, UV_RUN_DEFAULT);
+                spool_settle(spool);
                 spool = spool_close(spool);
                 text[at] ^= 1;
                 write_file(file, text, n, 0600);
@@ -190,7 +193,7 @@ START_TEST(a_full_one_refuses_and_says_so) {
         ck_assert_int_eq(add(200), 0); /* a small one still fits */
         while (add(200) == 0)
                 ;
-        uv_run(&loop, UV_RUN_DEFAULT);
+        spool_settle(spool);
         ck_assert_int_eq(stat(file, &st), 0);
         ck_assert_int_le(st.st_size, SPOOL_MAX_BYTES);
         size_t pending = spool_pending(spool);
@@ -227,7 +230,7 @@ START_TEST(many_at_once_are_one_or_two_writes) {
         for (unsigned i = 1; i <= 100; i++)
                 ck_assert_int_eq(add((uint8_t)i), 0);
         WAIT_FOR(told > 0);
-        uv_run(&loop, UV_RUN_DEFAULT);
+        spool_settle(spool);
         ck_assert_uint_eq(told, 1); /* said once, when all of them are durable */
         reopen();
         ck_assert_uint_eq(spool_pending(spool), 100);
@@ -240,11 +243,11 @@ START_TEST(what_is_no_spool_is_refused) {
         path_in(elsewhere, sizeof(elsewhere), "elsewhere");
         write_file(elsewhere, "", 0, 0600);
         ck_assert_int_eq(symlink("elsewhere", file), 0);
-        ck_assert_int_eq(spool_open(&loop, dir, NULL, NULL, &other), -ELOOP);
+        ck_assert_int_eq(spool_open(workers, dir, NULL, NULL, &other), -ELOOP);
         ck_assert_int_eq(unlink(file), 0);
         write_file(file, "", 0, 0600);
         ck_assert_int_eq(truncate(file, SPOOL_MAX_BYTES + 1), 0);
-        ck_assert_int_eq(spool_open(&loop, dir, NULL, NULL, &other), -EFBIG);
+        ck_assert_int_eq(spool_open(workers, dir, NULL, NULL, &other), -EFBIG);
         ck_assert_ptr_null(other);
 }
 END_TEST
