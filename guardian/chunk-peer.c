@@ -343,8 +343,10 @@ int chunk_peer_new(ManagedUnit *u, int fd) {
         char name[128];
         snprintf(name, sizeof(name), "unit %.100s/%llu", u->config->name, (unsigned long long)p->instance);
         int r = conn_new(&u->m->loop, fd, name, &peer_ops, u, &p->conn);
-        if (r < 0)
+        if (r < 0) {
+                close(fd);
                 return r;
+        }
         r = send_hello(u);
         if (r == 0)
                 links_chunk_up(u);
