@@ -171,7 +171,7 @@ def main():
         relay = Relay(g.runtime)
         for name, args, show in ASK:
             document = relay.ask(*args)
-            keep("guardian", "control", name, bytes([4]) + relay.asked)
+            keep("guardian", "control", name, bytes([3]) + relay.asked)
             keep("ctl", "answer", name, bytes([1 if b"connect" in relay.asked else 0]) + relay.answered[:32768])
             if show:
                 shown(show, document)
