@@ -292,7 +292,8 @@ static void on_readable(uv_poll_t *h, int status, int events) {
                         /* no descriptor or no memory: the caller waits in the queue, and the poll must not
                          * report it for ever */
                         if (!c->resting)
-                                log_warning("no control client can be taken", LOG_ERRNO(-errno));
+                                log_warning("no control client can be taken", LOG_ERRNO(-errno),
+                                        LOG_STR("hint", "it is tried again; EMFILE: raise the limit of open files"));
                         c->resting = true;
                         uv_poll_stop(&c->poll);
                         uv_timer_start(&c->resume, on_resume, ACCEPT_PAUSE_MS, 0);

@@ -176,7 +176,8 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
         log_notice("act", LOG_STR("action", r->action), LOG_UNIT(r->target[0] ? r->target : "guardian"), LOG_STR("actor", r->actor),
                 LOG_STR("ungated", ungated ? "yes" : "no"));
         if (strcmp(r->action, "escalate_to_human") == 0) {
-                log_warning("a person is needed", LOG_UNIT(r->target), LOG_STR("actor", r->actor));
+                log_warning("a person is needed", LOG_UNIT(r->target), LOG_STR("actor", r->actor),
+                        LOG_STR("hint", "guardianctl incidents tells why; guardianctl status"));
                 act_over(m, r, OUTCOME_OK, "logged and on record");
                 return;
         }
@@ -396,11 +397,12 @@ static void load_spool(Manager *m) {
                 return;
         int r = spool_open(m->workers, m->state_dir, on_spooled, m, &m->spool);
         if (r < 0) {
-                log_error("the spool of ungated acts can't be read", LOG_STR("dir", m->state_dir), LOG_ERRNO(r));
+                log_error("the spool of ungated acts can't be read", LOG_STR("dir", m->state_dir), LOG_ERRNO(r),
+                        LOG_STR("hint", "it must be a file of Guardian's own: guardian/recovery below it"));
                 return;
         }
         if (spool_dropped(m->spool))
-                log_warning("torn lines in the spool of ungated acts", LOG_U64("lines", spool_dropped(m->spool)));
+                log_warning("torn lines in the spool of ungated acts are left out", LOG_STR("dir", m->state_dir), LOG_U64("lines", spool_dropped(m->spool)));
         for (SpoolRecord *s = spool_first(m->spool); s; s = spool_next(m->spool, s)) {
                 EnforceSpool e = {.time_ns = s->time_ns, .actor = s->actor, .action = s->action, .resource = s->resource,
                         .result = s->result, .correlation_id = s->correlation_id, .body = str_of(s->body)};

@@ -153,15 +153,23 @@ void lifecycle_state(ManagedUnit *u, UnitState from, UnitState now) {
         buf_done(&b);
         if (from == now || (now != UNIT_QUARANTINED && now != UNIT_FAILED))
                 return;
+        char hint[420];
+        const char *name = u->config->name;
+        if (u->machine.last_exit.exit.error)
+                snprintf(hint, sizeof(hint), "once it is put right: guardianctl start %s", name);
+        else if (now == UNIT_QUARANTINED)
+                snprintf(hint, sizeof(hint), "guardianctl why %s; then guardianctl reset %s and guardianctl start %s", name, name, name);
+        else
+                snprintf(hint, sizeof(hint), "guardianctl why %s; guardianctl logs %s", name, name);
         if (u->machine.last_exit.exit.error)
                 log_error(now == UNIT_QUARANTINED ? "unit quarantined" : "unit failed", LOG_UNIT(u->config->name),
                         LOG_STR("reason", "could not be started"), LOG_STR("issue", start_issue(u)),
-                        LOG_STR("hint", "guardianctl start UNIT once it is put right"));
+                        LOG_STR("hint", hint));
         else
                 log_error(now == UNIT_QUARANTINED ? "unit quarantined" : "unit failed", LOG_UNIT(u->config->name),
                         LOG_STR("reason", restart_reason_to_string((int)u->machine.last_exit.reason)),
                         LOG_I64("status", u->machine.last_exit.exit.status),
-                        LOG_STR("hint", now == UNIT_QUARANTINED ? "guardianctl why UNIT; guardianctl reset UNIT" : "guardianctl why UNIT"));
+                        LOG_STR("hint", hint));
 }
 
 static void essential_end(ManagedUnit *u) {

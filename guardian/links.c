@@ -108,11 +108,12 @@ int links_mesh_socket(ManagedUnit *u, uid_t uid, char *path, size_t cap) {
                 return -errno;
         int fd = socket_listen_in(dir, file, 0600);
         if (fd < 0) {
-                log_warning("no mesh socket", LOG_UNIT(u->config->name), LOG_ERRNO(fd));
+                log_warning("no mesh socket: the unit can't reach the event mesh", LOG_UNIT(u->config->name),
+                        LOG_STR("dir", m->opt->runtime_dir), LOG_ERRNO(fd));
                 return fd;
         }
         if (uid != getuid() && chown(path, uid, (gid_t)-1) < 0)
-                log_warning("mesh socket stays ours", LOG_UNIT(u->config->name), LOG_ERRNO(-errno));
+                log_warning("the mesh socket can't be given to the unit's user", LOG_UNIT(u->config->name), LOG_ERRNO(-errno));
         u->mesh_listen = fd;
         if (chunk_part_ready(m, m->mesh)) {
                 send_binding(&m->units[m->mesh], u);

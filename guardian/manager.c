@@ -271,7 +271,7 @@ static void on_signal(uv_signal_t *h, int sig) {
         }
         if (sig == SIGHUP || sig == SIGUSR2) {
                 log_warning(sig == SIGHUP ? "reload is not in this version, ignoring" : "reexec is not in this version, ignoring",
-                        LOG_STR("signal", strsignal(sig)));
+                        LOG_STR("signal", strsignal(sig)), LOG_STR("hint", "stop Guardian and start it anew"));
                 return;
         }
         manager_stop(m, m->exit_status_set ? m->exit_status : 0, strsignal(sig));

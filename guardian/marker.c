@@ -27,7 +27,8 @@ bool marker_read(const Marker *m, char *reason, size_t cap) {
                 return errno == ENOENT;
         ssize_t n = read(fd, reason, cap - 1);
         if (n < 0) { /* it is there: whatever it says, it is not "go on" */
-                log_error("the pause marker can't be read", LOG_STR("file", m->path), LOG_ERRNO(-errno));
+                log_error("the pause marker can't be read: healing stays paused", LOG_STR("file", m->path), LOG_ERRNO(-errno),
+                        LOG_STR("hint", "guardianctl resume"));
                 n = 0;
         }
         reason[n] = 0;
@@ -67,7 +68,8 @@ static void on_done(WorkerJob *w) {
         Marker *m = container_of(w, Marker, work);
         m->busy = false;
         if (m->error < 0)
-                log_error("the pause marker can't be changed", LOG_STR("file", m->path), LOG_ERRNO(m->error));
+                log_error("the pause marker can't be changed: the next start may not know of this pause or resume",
+                        LOG_STR("file", m->path), LOG_ERRNO(m->error));
         if (m->again)
                 start(m);
 }

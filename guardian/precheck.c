@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,14 +142,35 @@ int precheck_chunks(const Options *o, const UnitSet *set) {
 }
 
 static void check_ids(const UnitConfig *u, Problems *p) {
-        uid_t uid;
+        uid_t uid = geteuid();
         gid_t gid;
-        if (u->user && ids_user(u->user, &uid, &gid) < 0)
+        int r = u->user ? ids_user(u->user, &uid, &gid) : 0;
+        if (r == 0 && geteuid() != 0 && uid != geteuid())
+                problem_add(p, PROBLEM_ERROR, u->user_at.file, u->user_at.line, 0, "other-user",
+                        "leave User= out, or run Guardian as root", "User=%s: only root starts a program as another user", u->user);
+        if (r < 0)
                 problem_add(p, PROBLEM_ERROR, u->user_at.file, u->user_at.line, 0, "unknown-user",
                         "add the user, or give a number: that needs no entry", "User=%s is not in /etc/passwd", u->user);
         if (u->group && ids_group(u->group, &gid) < 0)
                 problem_add(p, PROBLEM_ERROR, u->group_at.file, u->group_at.line, 0, "unknown-group",
                         "add the group, or give a number: that needs no entry", "Group=%s is not in /etc/group", u->group);
+}
+
+/* Warnings: a unit that starts earlier may be what makes them. */
+static void check_files(const UnitConfig *u, Problems *p) {
+        static const char *const hint = "it has to be there when the unit starts; a '-' in front lets it be absent";
+        struct stat st;
+        bool made = u->runtime_directories.n > 0 || u->state_directories.n > 0;
+        if (u->working_directory && !u->working_directory_optional && !made &&
+                (stat(u->working_directory, &st) < 0 || !S_ISDIR(st.st_mode)))
+                problem_add(p, PROBLEM_WARNING, u->working_directory_at.file, u->working_directory_at.line, 0, "no-directory", hint,
+                        "WorkingDirectory=%s is not a directory", u->working_directory);
+        for (unsigned i = 0; i < u->environment_files.n; i++) {
+                const char *path = u->environment_files.items[i];
+                if (path[0] != '-' && (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || access(path, R_OK) < 0))
+                        problem_add(p, PROBLEM_WARNING, u->environment_files_at.file, u->environment_files_at.line, 0, "no-file", hint,
+                                "EnvironmentFile=%s is no file that can be read", path);
+        }
 }
 
 /* What a `-` in front lets fail is not asked for, nor a bare name whose PATH may come from a file yet to be written. */
@@ -180,6 +202,7 @@ int precheck_machine(const UnitSet *set, Problems *problems) {
         for (unsigned i = 0; i < set->n && r == 0; i++) {
                 const UnitConfig *u = set->units[i];
                 check_ids(u, problems);
+                check_files(u, problems);
                 if (!u->from_core_dir)
                         r = check_programs(u, problems);
         }

@@ -311,8 +311,8 @@ int status_why(const Call *c, Buf *out) {
                         "its own restart budget is used up; guardianctl reset clears it, guardianctl start "
                         "starts it");
         else if (left != UINT32_MAX) {
-                snprintf(text, sizeof(text), "%u automatic restarts are left in its window, %llu happened",
-                        left, (unsigned long long)um->restarts);
+                snprintf(text, sizeof(text), "%u automatic restart%s left in its window, %llu happened", left,
+                        left == 1 ? " is" : "s are", (unsigned long long)um->restarts);
                 because(&w, "budget", u->config->name, text);
         }
         if (um->pin != PIN_STATE_NONE)

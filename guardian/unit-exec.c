@@ -148,6 +148,16 @@ static const char *read_prefixes(const char *p, Prefixes *ret) {
         }
 }
 
+/* A bare word that a shell would act on, and a program takes as it is. */
+static bool for_a_shell(const char *w) {
+        static const char *const words[] = {"&&", "||", "|", "&", "<", "<<", "2>&1", "#"};
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strcmp(w, words[i]) == 0)
+                        return true;
+        return w[0] == '>' || strncmp(w, "1>", 2) == 0 || strncmp(w, "2>", 2) == 0 ||
+               strncmp(w, "&>", 2) == 0;
+}
+
 int exec_command_parse(Arena *a, const char **line, ExecCommand *ret, const char **why) {
         Prefixes pre = {0};
         const char *p = read_prefixes(*line, &pre);
@@ -156,6 +166,7 @@ int exec_command_parse(Arena *a, const char **line, ExecCommand *ret, const char
         if (!tmp || !literal)
                 return -ENOMEM;
         StrList argv = {0};
+        const char *shell_word = NULL;
         for (;;) {
                 Word w;
                 int r = next_word(&p, tmp, &w, why);
@@ -171,6 +182,8 @@ int exec_command_parse(Arena *a, const char **line, ExecCommand *ret, const char
                 char *item = arena_strndup(a, tmp, w.n);
                 if (!item || strlist_push(a, &argv, item) < 0)
                         return -ENOMEM;
+                if (!shell_word && !w.quoted && for_a_shell(item))
+                        shell_word = item;
         }
         while (is_blank(*p))
                 p++;
@@ -188,6 +201,7 @@ int exec_command_parse(Arena *a, const char **line, ExecCommand *ret, const char
                 .literal = arena_alloc(a, argv.n * sizeof(bool)),
                 .ignore_failure = pre.ignore,
                 .privileged = pre.privileged,
+                .shell_word = shell_word,
                 .no_expand = pre.no_expand};
         if (!ret->literal)
                 return -ENOMEM;

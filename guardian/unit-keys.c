@@ -203,7 +203,8 @@ static int apply(KeyContext *c, const KeyInfo *k, const char *value) {
         }
         if (!c->first_line[i])
                 c->first_line[i] = c->line;
-        if (!k->list && !*value && k->parse != parse_text && k->parse != parse_user && k->parse != parse_group) {
+        if (!k->list && !*value && k->parse != parse_text && k->parse != parse_user &&
+                k->parse != parse_group) {
                 KEY_PROBLEM(c, "empty-value", "leave the line out to have the default",
                         "key '%s' has no value", k->key);
                 return 0;
@@ -212,6 +213,8 @@ static int apply(KeyContext *c, const KeyInfo *k, const char *value) {
         int r = k->parse(c, k, value, (char *)c->u + k->offset);
         if (r != -EINVAL && r != -ERANGE)
                 return r;
+        if (strstr(value, " #") || strstr(value, " ;"))
+                snprintf(c->hint, sizeof(c->hint), "a comment needs a line of its own");
         KEY_PROBLEM(c, "bad-value", c->hint, "%s=: %s", k->key, c->why[0] ? c->why : "not a valid value");
         return 0;
 }

@@ -88,8 +88,16 @@ KEY_PARSER(profile) {
         return v < 0 ? v : 0;
 }
 
+/* Legal, as in systemd, and hardly ever meant. */
+static void say_no_shell(KeyContext *c, const KeyInfo *k, const char *word) {
+        problem_add(c->problems, PROBLEM_WARNING, c->file, c->line, 0, "shell-word",
+                strcmp(word, "#") == 0
+                        ? "a comment needs a line of its own"
+                        : "there is no shell: /bin/sh -c '...' runs one, quotes make it a word",
+                "%s=: '%s' goes to the program as it stands", k->key, word);
+}
+
 KEY_PARSER(exec) {
-        (void)k;
         ExecCommands *l = field;
         const char *why = NULL;
         if (!*value) {
@@ -103,6 +111,8 @@ KEY_PARSER(exec) {
                         return r == -EINVAL ? BAD(c, "%s", why) : r;
                 cmd.file = c->file;
                 cmd.line = c->line;
+                if (cmd.shell_word)
+                        say_no_shell(c, k, cmd.shell_word);
                 r = unit_specifiers(c, cmd.path, &cmd.path);
                 for (unsigned i = 0; i < cmd.argc && r == 0; i++)
                         r = unit_specifiers(c, cmd.argv[i], &cmd.argv[i]);
@@ -166,6 +176,7 @@ KEY_PARSER(cwd) {
         if (path[0] != '/')
                 return BAD(c, "'%s' is not an absolute path", path);
         c->u->working_directory = path;
+        c->u->working_directory_at = (UnitRef){.file = c->file, .line = c->line};
         return 0;
 }
 

@@ -187,6 +187,7 @@ KEY_PARSER(env_files) {
                 return r;
         if (path[path[0] == '-'] != '/')
                 return BAD(c, "'%s' is not an absolute path", path);
+        c->u->environment_files_at = (UnitRef){.file = c->file, .line = c->line};
         return l->n >= UNIT_LIST_MAX ? BAD(c, "more than %d entries", UNIT_LIST_MAX)
                                      : strlist_push(&c->u->arena, l, path);
 }

@@ -56,6 +56,7 @@ typedef struct ExecCommand {
         bool no_expand;      /* prefix : */
         const char *file;    /* where it stands, the unit's file or a drop-in; NULL: in a probe */
         unsigned line;
+        const char *shell_word; /* the first bare word that only a shell would act on; NULL: none */
 } ExecCommand;
 
 typedef struct ExecCommands {
@@ -158,7 +159,7 @@ typedef struct UnitConfig {
         KillMode kill_mode;
         NotifyAccess notify_access;
         char *user, *group;        /* NULL: Guardian's own */
-        UnitRef user_at, group_at; /* where they stand; name is not set */
+        UnitRef user_at, group_at, working_directory_at, environment_files_at; /* where they stand; name is not set */
         StrList supplementary_groups;
         char *working_directory; /* NULL: "/" as PID 1, Guardian's own otherwise */
         bool working_directory_optional;

@@ -69,7 +69,10 @@ static const char *needs_role(const Call *c, Role role, char *out, size_t cap) {
 static void switch_result(const Call *c, const char *verb, Code code) {
         char text[96];
         const EnforceVerb *v = enforce_verb(str_of(verb));
-        code_result(c, code, code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "");
+        const char *why = code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "";
+        if (code == CODE_FAILED && strcmp(verb, "break_glass") == 0)
+                why = "it could not be put on record first: is the state directory writable?";
+        code_result(c, code, why);
 }
 
 static void propose(const Call *c, Str action, Str target) {
@@ -231,6 +234,16 @@ static void verb_break_glass(const Call *c) {
 
 /* ---- streams and waiting */
 
+/* What is missing, when the set was booted without the core units. */
+static const char *core_part(const char *unit) {
+        static const char *const parts[][2] = {{"governance", "governance"}, {"immune", "immune kernel"}, {"ledger", "ledger"},
+                {"mesh", "event mesh"}, {"validators", "validators"}};
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+                if (strcmp(unit, parts[i][0]) == 0)
+                        return parts[i][1];
+        return NULL;
+}
+
 static void verb_connect(const Call *c) {
         char unit[129];
         int fd = -1;
@@ -239,7 +252,12 @@ static void verb_connect(const Call *c) {
         if (r < 0) {
                 ManagedUnit *u = manager_unit(c->m, str_of(unit));
                 char text[256];
-                snprintf(text, sizeof(text), "'%s' %s", unit, u ? "is not running and validated" : "is not in this set");
+                const char *part = u ? NULL : core_part(unit);
+                if (part)
+                        snprintf(text, sizeof(text), "this set has no %s: it was booted without the core set", part);
+                else
+                        snprintf(text, sizeof(text), "'%s' %s", unit,
+                                u ? "is not running and validated; see guardianctl status" : "is not in this set");
                 verb_result(c, u ? 1 : 6, u ? "E.UNAVAILABLE" : "unknown_unit", text, (Str){NULL, 0});
                 return;
         }

@@ -275,7 +275,11 @@ static int on_init(Chunk *c, void *user) {
         if (r < 0)
                 return r;
         if (policy->lockdown)
-                log_warning("no policy file was found: lockdown, everything is denied");
+                log_warning("no policy file was found: lockdown, everything is denied",
+                        LOG_STR("last_dir",
+                                c->n_policy_dirs ? c->policy_dirs[c->n_policy_dirs - 1] : "(none)"),
+                        LOG_STR("hint",
+                                "governance.yaml comes with the installation; guardian --policies DIR"));
         r = gate_new(policy, &ops, g, &g->gate);
         return r < 0 ? r : ledger_client_new(c, g, on_ack, &g->ledger);
 }

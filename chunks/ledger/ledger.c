@@ -128,7 +128,9 @@ static void job_done(uv_work_t *w, int status) {
         LedgerJob *job = TAKE(l->job);
         int error = status < 0 ? -EIO : l->job_error;
         if (error < 0)
-                log_error("the ledger cannot be written: it takes nothing any more", LOG_ERRNO(error));
+                log_error("the ledger cannot be written: it takes nothing any more",
+                        LOG_STR("dir", l->chunk->state_dir), LOG_ERRNO(error),
+                        LOG_STR("hint", "make room or mend the disk, then guardianctl restart ledger"));
         ledger_core_job_done(l->core, job, error, now());
         pump(l);
 }
@@ -154,8 +156,9 @@ static void spare_done(uv_work_t *w, int status) {
         int error = status < 0 ? -EIO : l->spare_error;
         l->spare_out = false;
         if (error < 0)
-                log_warning(
-                        "no spare segment can be made: events and anomalies are refused", LOG_ERRNO(error));
+                log_warning("no spare segment can be made: events and anomalies are refused",
+                        LOG_STR("dir", l->chunk->state_dir), LOG_ERRNO(error),
+                        LOG_STR("hint", "make room there"));
         ledger_core_spare_done(l->core, error, now());
         pump(l);
 }
@@ -258,16 +261,18 @@ static void read_machine_id(char out[65]) {
         hex_encode(h, 32, out);
 }
 
-static int report_open(int r, const LedgerRecovery *rep) {
+static int report_open(const char *dir, int r, const LedgerRecovery *rep) {
         if (r == -EUCLEAN)
                 log_error("the ledger is damaged and was not opened; repair needs an operator (guardianctl "
                           "ledger verify)",
-                        LOG_STR("reason", rep->reason), LOG_U64("index", rep->index),
+                        LOG_STR("dir", dir), LOG_STR("reason", rep->reason), LOG_U64("index", rep->index),
                         LOG_U64("segment", rep->segment), LOG_U64("offset", rep->offset));
         else if (r == -EKEYREJECTED)
-                log_error("the key is not the one of this ledger", LOG_STR("reason", rep->reason));
+                log_error("the key is not the one of this ledger", LOG_STR("dir", dir),
+                        LOG_STR("reason", rep->reason),
+                        LOG_STR("hint", "guardian --ledger-key FILE names the one it was written with"));
         else if (r < 0)
-                log_error("cannot open the ledger", LOG_ERRNO(r));
+                log_error("cannot open the ledger", LOG_STR("dir", dir), LOG_ERRNO(r));
         else if (rep->found == FOUND_TORN)
                 log_warning("a torn tail was cut off and kept in quarantine", LOG_STR("reason", rep->reason),
                         LOG_U64("index", rep->index), LOG_U64("bytes", rep->bytes));
@@ -283,7 +288,7 @@ static int open_core(Ledger *l, const uint8_t seed[32]) {
         read_machine_id(config.machine_id);
         if (getrandom(config.fresh_log_id, 16, 0) != 16)
                 return -EIO;
-        int r = report_open(
+        int r = report_open(l->chunk->state_dir,
                 ledger_core_open(&l->source, &l->storage, &config, &ops, now(), &l->core, &rep), &rep);
         sodium_memzero(&config, sizeof(config));
         return r;
@@ -296,7 +301,8 @@ static int first_jobs(Ledger *l) {
                 int r = ledger_job_run(&l->storage, job);
                 ledger_core_job_done(l->core, job, r, now());
                 if (r < 0) {
-                        log_error("cannot write to the ledger", LOG_ERRNO(r));
+                        log_error("cannot write to the ledger", LOG_STR("dir", l->chunk->state_dir),
+                                LOG_ERRNO(r));
                         return r;
                 }
         }
@@ -316,7 +322,9 @@ static int open_key(Ledger *l, uint8_t seed[32]) {
                         LOG_STR("file", l->chunk->ledger_key[0] ? l->chunk->ledger_key : "key"),
                         LOG_ERRNO(r));
         else if (made)
-                log_notice("a new ledger key was made");
+                log_notice("a new ledger key was made",
+                        LOG_STR("file", l->chunk->ledger_key[0] ? l->chunk->ledger_key : "key"),
+                        LOG_STR("dir", l->chunk->state_dir));
         return r;
 }
 

@@ -39,7 +39,7 @@ static const char LIST[] =
         " event_index FROM dead_letters ORDER BY last_ns DESC, id LIMIT ?1";
 
 static int db_error(Dlq *d, const char *what) {
-        log_error("dead letters", LOG_STR("while", what),
+        log_error("dead letters can't be kept", LOG_STR("while", what),
                 LOG_STR("reason", d->db ? sqlite3_errmsg(d->db) : "memory"));
         return -EIO;
 }

@@ -14,7 +14,8 @@ static const struct {
 } WORDS[] = {
         {CODE_GOVERNANCE_UNAVAILABLE, "governance is down, so nothing that needs its verdict runs",
                 "an admin's start, stop, restart, kill, unpin and reset work without it"},
-        {CODE_GOVERNANCE_ABSENT, "this set of units has no governance", NULL},
+        {CODE_GOVERNANCE_ABSENT, "this set of units has no governance",
+                "it was booted with --no-core; an admin's own verbs work: guardianctl restart"},
         {CODE_LEDGER_UNAVAILABLE, "the ledger is down, so nothing can be put on record",
                 "guardianctl status ledger; guardianctl restart ledger"},
         {CODE_LEDGER_ROLLBACK, "the ledger lost records that it had acknowledged",
@@ -23,18 +24,20 @@ static const struct {
         {CODE_DENIED_BY_ROLE, "your role may not do this",
                 "/etc/guardian/policies/roles.yaml says who has which role"},
         {CODE_DEFAULT_DENY, "no rule allows it", NULL},
-        {CODE_APPROVAL_MISMATCH, "the approval is for another request", NULL},
-        {CODE_APPROVAL_USED, "the approval was used already", NULL},
+        {CODE_APPROVAL_MISMATCH, "the approval is for another request", "ask again: guardianctl propose"},
+        {CODE_APPROVAL_USED, "the approval was used already", "ask again: guardianctl propose"},
         {CODE_APPROVAL_EXPIRED, "the approval expired", "ask again: guardianctl propose"},
         {CODE_APPROVAL_DENIED, "a person denied it", NULL},
-        {CODE_SELF_APPROVAL, "who asked for it may not vote on it", NULL},
+        {CODE_SELF_APPROVAL, "who asked for it may not vote on it", "another operator has to vote"},
         {CODE_ALREADY_VOTED, "your vote is counted already", NULL},
-        {CODE_STALE_TARGET, "the process that it was meant for is gone", NULL},
+        {CODE_STALE_TARGET, "the process that it was meant for is gone",
+                "guardianctl status; ask again if it is still needed"},
         {CODE_BUDGET_EXCEEDED, "the healing budget is used up", "guardianctl why UNIT"},
         {CODE_CEILING, "Guardian's own ceiling of healing actions is reached", NULL},
         {CODE_PAUSED, "autonomous action is paused", "guardianctl resume"},
         {CODE_LOCKDOWN, "lockdown is on", "guardianctl lockdown off"},
-        {CODE_HEAL_NOT_LISTED, "the unit does not list this action under Heal=", NULL},
+        {CODE_HEAL_NOT_LISTED, "the unit does not list this action under Heal=",
+                "[Chunk] Heal= in its unit file names what may be asked for"},
         {CODE_UNKNOWN_UNIT, "there is no such unit", "guardianctl status lists the units"},
         {CODE_UNKNOWN_ID, "there is no such id", NULL},
         {CODE_UNKNOWN_ACTION, "there is no such action", NULL},
@@ -79,6 +82,22 @@ static void special_hint(const CtlCall *call, int code, char *out, size_t cap) {
                 snprintf(out, cap, "guardianctl unpin %s", call->n_units == 1 ? call->units[0] : "UNIT");
 }
 
+/* The hint with the unit that was asked for; without one it would lead nowhere. */
+static const char *hint_of_unit(const CtlCall *call, const char *hint, char *out, size_t cap) {
+        size_t n = 0;
+        if (call->n_units != 1)
+                return call->n_units == 0 ? NULL : hint;
+        out[0] = 0;
+        for (const char *p = hint, *at; n < cap; p = at + 4) {
+                at = strstr(p, "UNIT");
+                n += (size_t)snprintf(out + n, cap - n, "%.*s%s", at ? (int)(at - p) : (int)strlen(p), p,
+                        at ? call->units[0] : "");
+                if (!at)
+                        break;
+        }
+        return out;
+}
+
 /* A start of what is pinned down fails at the unit itself, whatever its gate said. */
 static int code_of(const CtlAnswer *a) {
         int code = code_from_string(str_of(a->code));
@@ -87,7 +106,7 @@ static int code_of(const CtlAnswer *a) {
 
 void ctl_refused(const CtlCall *call, const CtlAnswer *a) {
         auto_json json_t *d = NULL;
-        char what[200], special[160];
+        char what[200], special[400];
         int code = code_of(a);
         const char *text = NULL, *hint = NULL;
         what_was_asked(call, what, sizeof(what));
@@ -107,6 +126,8 @@ void ctl_refused(const CtlCall *call, const CtlAnswer *a) {
         special_hint(call, code, special, sizeof(special));
         if (special[0])
                 hint = special;
+        if (hint && strstr(hint, "UNIT"))
+                hint = hint_of_unit(call, hint, special, sizeof(special));
         if (hint)
                 fprintf(stderr, "  hint: %s\n", hint);
 }

@@ -96,8 +96,8 @@ static void unit_details(const json_t *u, bool all) {
         if (end[0])
                 n += (size_t)snprintf(line + n, sizeof(line) - n, "; last end %s", end);
         if (json_is_integer(left) && (end[0] || all))
-                n += (size_t)snprintf(line + n, sizeof(line) - n, "; %lld automatic restarts left",
-                        (long long)json_integer_value(left));
+                n += (size_t)snprintf(line + n, sizeof(line) - n, "; %lld automatic restart%s left",
+                        (long long)json_integer_value(left), json_integer_value(left) == 1 ? "" : "s");
         if (pinned)
                 n += (size_t)snprintf(line + n, sizeof(line) - n, "; pinned %.60s", pinned);
         if (all || (strcmp(json_get_str(sb, "profile", "none"), "none") != 0 &&

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import Guardian, main, service
+from harness import ROOT, Guardian, main, service
 
 STUCK = "/bin/sh -c 'echo waiting for a disk that never comes; exec sleep 1000'"
 FLAKY = """import os, socket, sys, time
@@ -97,7 +97,7 @@ class Abort(unittest.TestCase):
         units = {"gone.chunk": service("/nonexistent/program"), "bare.chunk": service("no-such-program-anywhere"),
                  "data.chunk": service("/etc/passwd"), "whose.chunk": service("/bin/sleep 1", service={"User": "nobody-has-this-name"}),
                  "group.chunk": service("/bin/sleep 1", service={"Group": "nobody-has-this-name"}),
-                 "good.chunk": service("sleep 1", service={"User": "0", "Group": "root"}),
+                 "good.chunk": service("sleep 1", service={"User": str(os.getuid()), "Group": "root"}),
                  "may.chunk": service("-/nonexistent/program")}
         g = Guardian(units, pid1=False)
         self.addCleanup(shutil.rmtree, g.dir, True)
@@ -111,6 +111,31 @@ class Abort(unittest.TestCase):
         for name in ("gone", "bare", "data", "whose", "group"):
             os.unlink(os.path.join(g.units, name + ".chunk"))
         self.assertEqual(self.check(g)[0], 0)
+
+    def test_check_names_what_is_not_there_yet(self):
+        """An earlier unit may make it: said, with file and line, and no error."""
+        files = {"WorkingDirectory": "/nonexistent/dir", "EnvironmentFile": "/nonexistent/env"}
+        units = {"a.chunk": service("/bin/sleep 1", service=files),
+                 "b.chunk": service("/bin/sleep 1", service={"WorkingDirectory": "-/nonexistent/dir", "EnvironmentFile": "-/nonexistent/env"}),
+                 "c.chunk": service("/bin/sleep 1", service={"WorkingDirectory": "/tmp", "EnvironmentFile": "/etc/passwd"})}
+        g = Guardian(units, core=False, pid1=False)
+        self.addCleanup(shutil.rmtree, g.dir, True)
+        code, out = self.check(g)
+        self.assertEqual(code, 0, out)
+        self.assertRegex(out, r"a\.chunk:2: WorkingDirectory=/nonexistent/dir is not a directory \(.*'-'")
+        self.assertRegex(out, r"a\.chunk:3: EnvironmentFile=/nonexistent/env is no file")
+        self.assertNotRegex(out, r"[bc]\.chunk")
+
+    def test_check_of_another_user(self):
+        """Only root starts a program as somebody else."""
+        g = Guardian({"a.chunk": service("/bin/sleep 1", service={"User": "64999"})}, core=False, pid1=False)
+        self.addCleanup(shutil.rmtree, g.dir, True)
+        if ROOT:
+            self.assertEqual(self.check(g), (0, "good\n"))
+            g.prefix = ["setpriv", "--reuid=64998", "--clear-groups"]
+        code, out = self.check(g)
+        self.assertEqual(code, 65)
+        self.assertRegex(out, r"a\.chunk:2: User=64999: only root .*as root\)")
 
     def test_check_as_the_readme_shows_it(self):
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../README.md")) as f:

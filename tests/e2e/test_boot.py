@@ -164,6 +164,7 @@ class Boot(unittest.TestCase):
             g.ctl("restart", "base")
             r = g.ctl("--json", "propose", "restart_service", "base", code=4)
             self.assertEqual(r.json["code"], "governance_absent")
+            self.assertIn("this set has no immune kernel", " ".join(g.ctl("incidents", code=6).err.split()))
             g.stop_clean()
 
     def test_descriptors_do_not_grow(self):

@@ -45,6 +45,18 @@ static void bad(const char *text, unsigned line, const char *code, const char *m
         unit_config_free(u);
 }
 
+/* The text loads, with exactly this warning. */
+static void warned(const char *text, unsigned line, const char *message, const char *hint) {
+        UnitConfig *u = parse_as("web", text);
+        char why[900] = "none";
+        if (problems.n)
+                problem_format(&problems.items[0], why, sizeof(why));
+        ck_assert_msg(problems.errors == 0 && problems.n == 1, "%s", why);
+        const Problem *p = &problems.items[0];
+        ck_assert_msg(p->line == line && strstr(p->message, message) && strstr(p->hint, hint), "%s", why);
+        unit_config_free(u);
+}
+
 #define START "[Service]\nExecStart=/bin/x\n"
 
 START_TEST(unit_file_keys) {
@@ -264,6 +276,23 @@ START_TEST(core_units_find_their_programs) {
 }
 END_TEST
 
+START_TEST(exec_is_no_shell) {
+        UnitConfig *u;
+        warned("[Service]\nExecStart=/bin/a && /bin/b\n", 2, "ExecStart=: '&&'", "there is no shell");
+        warned("[Service]\nExecStart=/bin/a >/tmp/log\n", 2, "'>/tmp/log'", "there is no shell");
+        warned("[Service]\nExecStart=/bin/a 2>&1\n", 2, "'2>&1'", "there is no shell");
+        warned("[Service]\nExecStart=/bin/a | /bin/b\n", 2, "'|'", "/bin/sh -c");
+        warned("[Service]\nExecStart=/bin/a # why\n", 2, "'#'", "a line of its own");
+        good("web", "[Service]\nExecStart=/bin/sh -c 'a && b > c' '|' \"&\" a>b x&y\n", &u);
+        ck_assert_uint_eq(problems.n, 0);
+        unit_config_free(u);
+        bad("[Service]\nExecStart=/bin/a\nRestart=always # x\n", 3, "bad-value",
+                "Restart=", "a comment needs a line of its own");
+        bad("[Service]\nExecStart=/bin/a\nTimeoutStopSec=5s ; x\n", 3, "bad-value",
+                "TimeoutStopSec=", "a comment needs a line");
+}
+END_TEST
+
 START_TEST(exec_expansion) {
         UnitConfig *u;
         char one[] = "ONE=1", two[] = "TWO=a b", empty[] = "EMPTY=", *env[] = {one, two, empty, NULL};
@@ -318,4 +347,4 @@ END_TEST
 
 SUITE_MAIN("unit-file", unit_file_keys, unit_file_defaults, unit_file_refusals, bootstrap_units_have_no_heal,
         values_are_longer_than_inih_lines, bounds_are_named, drop_ins_override_and_reset, specifiers,
-        core_units_find_their_programs, exec_expansion, environment_of_children)
+        core_units_find_their_programs, exec_expansion, exec_is_no_shell, environment_of_children)
