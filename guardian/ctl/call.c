@@ -47,9 +47,14 @@ void ctl_arg(CtlCall *call, char *store, size_t cap, const char *key, const char
 
 static int lost(Ctl *c, const Client *to, int r) {
         if (r == -ETIMEDOUT)
-                return ctl_fail(c, CTL_NO, "no answer in time (--timeout DURATION)");
+                return ctl_fail(c, CTL_NO,
+                        "%s: no answer in time (--timeout DURATION waits longer; guardianctl status)",
+                        c->verb);
         if (r == 1 || r == -ECONNRESET || r == -EPIPE)
-                return ctl_fail(c, CTL_UNREACHABLE, "the connection ended before the answer");
+                return ctl_fail(c, CTL_UNREACHABLE,
+                        "%s: the connection ended before the answer (guardianctl status tells whether "
+                        "Guardian still runs)",
+                        c->verb);
         return ctl_fail(c, CTL_NO, "%s", to->error[0] ? to->error : strerror(r < 0 ? -r : EIO));
 }
 
