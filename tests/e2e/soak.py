@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -115,7 +116,7 @@ class Soak:
     def ask(self, *argv, user=None):
         what = next(a for a in argv if not a.startswith("-"))
         self.work[what] = self.work.get(what, 0) + 1
-        self.running.append((subprocess.Popen([CTL, "--runtime", self.g.runtime, *argv], stdin=subprocess.DEVNULL,
+        self.running.append((subprocess.Popen([self.ctl, "--runtime", self.g.runtime, *argv], stdin=subprocess.DEVNULL,
                                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **user or {}),
                              " ".join(argv), time.monotonic()))
 
@@ -277,6 +278,8 @@ class Soak:
     def run(self):
         print("seed %d: script/soak MINUTES --seed %d; %d s" % (self.seed, self.seed, self.seconds), flush=True)
         self.g = Guardian(units())
+        # a build folder may be root's alone, and somebody else asks too
+        self.ctl = shutil.copy(CTL, os.path.join(self.g.dir, "guardianctl"))
         if ROOT:
             policies = os.path.join(self.g.dir, "policies")
             os.mkdir(policies)

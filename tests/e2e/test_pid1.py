@@ -10,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from harness import GUARDIAN, ROOT, Guardian, main, needs_root, service
+from harness import GUARDIAN, ROOT, Guardian, copy_stage, main, needs_root, service
 
 UNITS = {"a.chunk": service("/bin/sleep 1000", service={"Restart": "always"})}
 SESSIONS = ("sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh")  # no cgroup to write to
@@ -103,6 +103,8 @@ class Pid1(unittest.TestCase):
             with self.subTest(prefix=prefix):
                 g = Guardian(UNITS, env={"HOME": "/nonexistent"}, prefix=prefix)
                 if ROOT:
+                    # a build folder may be root's alone
+                    g.program = os.path.join(copy_stage(os.path.join(g.dir, "stage")), "bin/guardian")
                     os.chown(g.dir, UID, UID)
                     g.prefix += ["setpriv", "--reuid=%d" % UID, "--regid=%d" % UID, "--clear-groups", "--inh-caps=-all"]
                 elif prefix:
