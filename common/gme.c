@@ -214,6 +214,11 @@ static void check_numbers(const Msg *m, Report *r) {
                         GME_HOP_WARN);
         if (msg_u64(m, TAG_DEADLINE_MS, 1) == 0)
                 issue(r, true, TAG_DEADLINE_MS, E_VALIDATION, "deadline_ms must be 1 or more");
+        static const Tag numbers[] = {TAG_DEADLINE_MS, TAG_REDELIVERY_COUNT};
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                if (msg_u64(m, numbers[i], 0) > JSON_NUMBER_MAX)
+                        issue(r, true, numbers[i], E_VALIDATION, "%s is above 2^53",
+                                tag_info(numbers[i])->json);
 }
 
 static void check_payload(const Msg *m, Report *r) {

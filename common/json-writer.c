@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t JSON_INT_MAX = INT64_C(1) << 53;
+static const int64_t JSON_INT_MAX = JSON_NUMBER_MAX;
 
 void json_init(JsonWriter *w, Buf *out, bool canonical) {
         /* last_key is written before it is read, and half a page of zeroes a document would be wasted */

@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX  32
+#define JSON_NUMBER_MAX (INT64_C(1) << 53) /* past it, integers are not exact everywhere: not written */
 typedef struct JsonWriter {
         Buf *out; /* not owned */
         int error;

@@ -6,6 +6,15 @@
 #include <stdio.h>
 #include <strings.h>
 
+/* Ends where its last whole character does: what was cut may have had longer ones. */
+static void whole(char *text) {
+        Str rest = str_of(text);
+
+        for (size_t step; rest.n > 0 && (step = str_utf8_step(rest)) > 0; rest.n -= step)
+                rest.p += step;
+        text[strlen(text) - rest.n] = 0;
+}
+
 static int wrong(JsonlError *err, const char *code, const char *field, const char *fmt, ...)
         __attribute__((format(printf, 4, 5)));
 static int wrong(JsonlError *err, const char *code, const char *field, const char *fmt, ...) {
@@ -16,6 +25,8 @@ static int wrong(JsonlError *err, const char *code, const char *field, const cha
         va_start(ap, fmt);
         vsnprintf(err->message, sizeof(err->message), fmt, ap);
         va_end(ap);
+        whole(err->field);
+        whole(err->message);
         return -EINVAL;
 }
 
@@ -211,8 +222,10 @@ int jsonl_parse(Str line, JsonlOp *ret, JsonlError *err) {
         if (!json_is_object(j))
                 return wrong(err, "E.VALIDATION", NULL, "a line is one JSON object");
         req = json_object_get(j, "req");
-        if (req && (!json_is_integer(req) || json_integer_value(req) < 0))
-                return wrong(err, "E.VALIDATION", "req", "'req' is a number, not negative");
+        /* an answer with it must be JSON that everybody reads alike */
+        if (req && (!json_is_integer(req) || json_integer_value(req) < 0 ||
+                           json_integer_value(req) > JSON_NUMBER_MAX))
+                return wrong(err, "E.VALIDATION", "req", "'req' is a number from 0 to 2^53");
         if (req)
                 ret->req = err->req = (uint64_t)json_integer_value(req);
         r = kind_parse(j, json_get_str(j, "op", ""), ret, err);

@@ -151,6 +151,13 @@ START_TEST(hops_and_deadline) {
         begin("a.b");
         msg_put_u64(&b, TAG_DEADLINE_MS, 0);
         expect(STR_LIT("{}"), true, TAG_DEADLINE_MS, "deadline_ms must be 1 or more");
+        /* no envelope could be written with them */
+        begin("a.b");
+        msg_put_u64(&b, TAG_DEADLINE_MS, (1ull << 53) + 1);
+        expect(STR_LIT("{}"), true, TAG_DEADLINE_MS, "deadline_ms is above 2^53");
+        begin("a.b");
+        msg_put_u64(&b, TAG_REDELIVERY_COUNT, 1ull << 60);
+        expect(STR_LIT("{}"), true, TAG_REDELIVERY_COUNT, "redelivery_count is above 2^53");
 }
 END_TEST
 

@@ -256,6 +256,7 @@ START_TEST(the_index_is_pattern_match) {
 }
 END_TEST
 
+#define LONG "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghij"
 static const char *const LINES[][3] = {
         {"{\"op\":\"publish\",\"type\":\"a.b\",\"payload\":{\"x\":1},\"req\":3,\"headers\":{\"priority\":"
          "\"P1\"}}",
@@ -271,6 +272,10 @@ static const char *const LINES[][3] = {
         {"{\"op\":\"publish\",\"type\":\"a.b\",\"type\":\"a.c\"}", "E.VALIDATION", ""},
         {"{\"op\":\"shout\"}", "E.VALIDATION", "op"},
         {"{\"op\":\"subscribe\",\"req\":\"1\",\"pattern\":\"a\"}", "E.VALIDATION", "req"},
+        {"{\"op\":\"subscribe\",\"req\":9007199254740992,\"pattern\":\"a\"}", NULL, NULL},
+        {"{\"op\":\"subscribe\",\"req\":9007199254740993,\"pattern\":\"a\"}", "E.VALIDATION", "req"},
+        {"{\"op\":\"subscribe\",\"" LONG "\xc3\xa9\":1}", "E.VALIDATION",
+                LONG}, /* cut, but not within a character */
         {"{\"op\":\"result\",\"req\":1}", "E.VALIDATION", "ok"},
         {"[1]", "E.VALIDATION", ""},
         {"{", "E.VALIDATION", ""},
