@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot-run.h"
+#include "coverage.h"
 #include "guardian/boot.h"
 #include "guardian/unit-state.h"
 #include <errno.h>
@@ -11,6 +12,13 @@
 
 enum { UNITS_MAX = 9, EVENTS_MAX = 256, MS = 1000, S = 1000000 };
 
+#define SEEN(w, event, call)                                                                                 \
+        do {                                                                                                 \
+                BootState was_ = (w)->boot.state;                                                            \
+                call;                                                                                        \
+                cover(COVER_TABLE_BOOT, was_, COVER_BOOT_##event, (w)->boot.state);                          \
+        } while (0)
+
 typedef struct World World;
 typedef struct SimProcess {
         UnitConfig *config;
@@ -19,6 +27,7 @@ typedef struct SimProcess {
         bool slow, fragile, deaf_to_term, messy; /* its nature */
         bool verdict;                            /* of the boot, as the machine said it */
         uint64_t prepared_us, exit_us, ready_us, evidence_us, helper_us, empty_us, crash_us;
+        uint64_t probe_us[_PROBE_KIND_MAX];
         uint64_t preparing; /* the instance that a preparation is for */
         uint64_t timer[_TIMER_MAX];
         bool started;
@@ -26,6 +35,7 @@ typedef struct SimProcess {
 
 struct World {
         uint64_t rnd, now_us, end_us, steps;
+        uint64_t noise; /* state of a generator of its own; 0: none in this seed */
         bool trace, over;
         char *failure;
         size_t cap;
@@ -79,6 +89,61 @@ static void feed(World *w, uint32_t unit, UnitEvent ev, uint64_t instance) {
         w->queue[at].instance = instance;
 }
 
+/* ---- noise: in every fourth seed units have probes, watchdogs and all kinds of stopping, and events come
+ * when nobody waits for them: twice, late, in the same turn. What can't be true (a group that is empty and
+ * runs, the end of a command that runs) is left out. */
+static uint64_t dice(World *w, uint64_t below) {
+        w->noise ^= w->noise << 13;
+        w->noise ^= w->noise >> 7;
+        w->noise ^= w->noise << 17;
+        return (w->noise >> 11) % below;
+}
+
+static void noisy_config(World *w, UnitConfig *u) {
+        for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
+                u->probes[k].type = dice(w, 2) ? PROBE_TCP : PROBE_NONE;
+        u->watchdog_us = dice(w, 2) ? 5 * S : 0;
+        u->kill_mode = (KillMode)dice(w, 3);
+        u->guardian_validates = dice(w, 4) != 0;
+}
+
+static void noise(World *w, uint32_t i) {
+        static const UnitEventType anybody[] = {EV_READY, EV_HEARTBEAT, EV_STARTUP_PASSED, EV_STARTUP_FAILED,
+                EV_READINESS_PASSED, EV_READINESS_FAILED, EV_LIVENESS_PASSED, EV_LIVENESS_FAILED,
+                EV_EVIDENCE_PASSED, EV_EVIDENCE_ISSUES, EV_EVIDENCE_FAILED, EV_TIMEOUT, EV_WATCHDOG,
+                EV_PREPARED, EV_HELPER_ENDED, EV_GROUP_EMPTY};
+        static const UnitEventType people[] = {EV_START, EV_STOP, EV_RESTART, EV_RELOAD, EV_PIN_DOWN,
+                EV_PIN_UP, EV_UNPIN, EV_RESET, EV_VALIDATE, EV_SKIP};
+        const SimProcess *p = &w->p[i];
+        bool person = w->ended && !w->stop_asked && dice(w, 2);
+        UnitEvent ev = {
+                .type = person ? people[dice(w, 10)] : anybody[dice(w, 16)], .reason = RESTART_OPERATOR};
+        if ((!person && p->machine.instance == 0) ||
+                (ev.type == EV_READY &&
+                        (p->machine.phase == PHASE_SPAWN || p->machine.phase == PHASE_PREPARE)) ||
+                (ev.type == EV_HELPER_ENDED && p->helper) ||
+                (ev.type == EV_GROUP_EMPTY && (p->alive || p->leftover || p->machine.phase == PHASE_SPAWN)))
+                return;
+        ev.force = ev.type == EV_WATCHDOG && dice(w, 2);
+        feed(w, i, ev, person ? 0 : p->machine.instance);
+}
+
+static void probe_again(World *w, SimProcess *p, unsigned k) {
+        p->probe_us[k] = w->now_us + 1 + dice(w, 3 * S);
+}
+
+static void probed(World *w, uint32_t i, ProbeKind k) {
+        static const UnitEventType good[] = {[PROBE_STARTUP] = EV_STARTUP_PASSED,
+                [PROBE_READINESS] = EV_READINESS_PASSED,
+                [PROBE_LIVENESS] = EV_LIVENESS_PASSED};
+        static const UnitEventType bad[] = {[PROBE_STARTUP] = EV_STARTUP_FAILED,
+                [PROBE_READINESS] = EV_READINESS_FAILED,
+                [PROBE_LIVENESS] = EV_LIVENESS_FAILED};
+        feed(w, i, (UnitEvent){.type = dice(w, 12) ? good[k] : bad[k]}, w->p[i].machine.instance);
+        if (k != PROBE_STARTUP)
+                probe_again(w, &w->p[i], k);
+}
+
 /* ---- processes */
 static uint64_t soon(World *w, uint64_t most) {
         return w->now_us + 1 + roll(w, most);
@@ -111,9 +176,11 @@ static void spawn(World *w, uint32_t i) {
                 p->exit_us = soon(w, 2 * S);
         else if (p->config->type == SERVICE_NOTIFY || p->config->type == SERVICE_CHUNK)
                 p->ready_us = p->slow && roll(w, 3) == 0 ? 0 : soon(w, 3 * S);
-        boot_unit_spawned(&w->boot, i, w->now_us);
+        SEEN(w, SPAWNED, boot_unit_spawned(&w->boot, i, w->now_us));
         if (w->lie == LIE_EARLY_VERDICT)
                 boot_unit_verdict(&w->boot, i, UNIT_VERDICT_PASSED, w->now_us);
+        if (w->noise && w->lie == LIE_NONE && dice(w, 3) == 0)
+                noise(w, i);
         feed(w, i, (UnitEvent){.type = EV_SPAWNED}, p->machine.instance);
 }
 
@@ -136,6 +203,14 @@ static void signal_process(World *w, uint32_t i, int sig, bool group) {
                 p->empty_us = soon(w, 100 * MS);
         if (group && !p->alive && !p->leftover)
                 feed(w, i, (UnitEvent){.type = EV_GROUP_EMPTY}, 0);
+}
+
+static void tell_state(World *w, uint32_t i) {
+        const UnitMachine *m = &w->p[i].machine;
+        if (unit_is_down(m))
+                SEEN(w, DOWN, boot_unit_state(&w->boot, i, unit_machine_state(m), true, w->now_us));
+        else
+                SEEN(w, UP, boot_unit_state(&w->boot, i, unit_machine_state(m), false, w->now_us));
 }
 
 static void command(World *w, uint32_t i, const UnitCommand *c) {
@@ -172,18 +247,26 @@ static void command(World *w, uint32_t i, const UnitCommand *c) {
                 p->evidence_us = soon(w, 200 * MS);
                 break;
         case CMD_READY:
-                boot_unit_ready(&w->boot, i, w->now_us);
+                SEEN(w, READY, boot_unit_ready(&w->boot, i, w->now_us));
                 break;
         case CMD_VERDICT:
                 p->verdict = true;
-                boot_unit_verdict(&w->boot, i, p->machine.verdict, w->now_us);
+                if (p->machine.verdict == UNIT_VERDICT_FAILED)
+                        SEEN(w, FAILED, boot_unit_verdict(&w->boot, i, p->machine.verdict, w->now_us));
+                else if (p->machine.verdict == UNIT_VERDICT_PASSED)
+                        SEEN(w, PASSED, boot_unit_verdict(&w->boot, i, p->machine.verdict, w->now_us));
+                else
+                        SEEN(w, DEGRADED, boot_unit_verdict(&w->boot, i, p->machine.verdict, w->now_us));
                 break;
         case CMD_STATE:
-                boot_unit_state(
-                        &w->boot, i, unit_machine_state(&p->machine), unit_is_down(&p->machine), w->now_us);
+                tell_state(w, i);
                 break;
         case CMD_PROBE:
+                probe_again(w, p, c->probe);
+                break;
         case CMD_PROBES_STOP:
+                memset(p->probe_us, 0, sizeof(p->probe_us));
+                break;
         case CMD_HEALTH:
         case CMD_END:
         case CMD_RELOADED:
@@ -282,7 +365,9 @@ static void pump(World *w) {
                 if (instance != 0 && instance != p->machine.instance)
                         continue;
                 UnitCommands out = {.n = 0};
+                UnitMachine before = p->machine;
                 int r = unit_step(&p->machine, &ev, w->now_us, &out);
+                cover_unit(&before, &ev, w->now_us, &p->machine);
                 if (w->trace)
                         printf("%10.3f boot: %s %s -> %s\n", (double)w->now_us / 1000.0, p->config->name,
                                 unit_event_to_string(ev.type), unit_phase_to_string(p->machine.phase));
@@ -293,7 +378,7 @@ static void pump(World *w) {
                 for (unsigned k = 0; k < out.n; k++)
                         command(w, i, &out.items[k]);
                 if (ev.type == EV_STOP && unit_is_down(&p->machine)) /* as Guardian's shell does */
-                        boot_unit_state(&w->boot, i, unit_machine_state(&p->machine), true, w->now_us);
+                        tell_state(w, i);
         }
 }
 
@@ -303,7 +388,8 @@ static uint64_t next_due(World *w) {
         for (uint32_t i = 0; i < w->n; i++) {
                 const SimProcess *p = &w->p[i];
                 const uint64_t due[] = {p->exit_us, p->ready_us, p->evidence_us, p->helper_us, p->empty_us,
-                        p->crash_us, p->prepared_us, p->timer[0], p->timer[1]};
+                        p->crash_us, p->prepared_us, p->timer[0], p->timer[1], p->probe_us[0], p->probe_us[1],
+                        p->probe_us[2]};
                 for (size_t k = 0; k < sizeof(due) / sizeof(due[0]); k++)
                         if (due[k] != 0 && due[k] < at)
                                 at = due[k];
@@ -354,6 +440,11 @@ static void happen(World *w, uint32_t i) {
                 p->helper = false;
                 feed(w, i, (UnitEvent){.type = EV_HELPER_ENDED, .exit = {.status = roll(w, 8) == 0}}, 0);
         }
+        for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
+                if (due(w, &p->probe_us[k]))
+                        probed(w, i, (ProbeKind)k);
+        if (w->noise && dice(w, 4) == 0)
+                noise(w, i);
         if (due(w, &p->timer[TIMER_PHASE]))
                 feed(w, i, (UnitEvent){.type = EV_TIMEOUT}, 0);
         if (due(w, &p->timer[TIMER_WATCHDOG]))
@@ -404,6 +495,8 @@ static UnitConfig *make(World *w, uint32_t i) {
                         refs->n = 1;
                 }
         }
+        if (w->noise)
+                noisy_config(w, u);
         return u;
 }
 
@@ -420,6 +513,8 @@ static bool build(World *w) {
                 p->fragile = roll(w, 4) == 0;
                 p->deaf_to_term = roll(w, 5) == 0;
                 p->messy = roll(w, 4) == 0;
+                if (p->config->kill_mode == KILL_PROCESS) /* what it leaves is left on purpose */
+                        p->messy = false;
                 unit_machine_init(&p->machine, p->config, 1 + roll(w, 1000));
         }
         int r = plan_build(list, w->n, &w->plan, &problems);
@@ -441,7 +536,7 @@ static void check_bounds(World *w) {
 
 static void run(World *w) {
         w->now_us = 1;
-        boot_begin(&w->boot, w->now_us);
+        SEEN(w, BEGIN, boot_begin(&w->boot, w->now_us));
         pump(w);
         uint64_t next_person = soon(w, 20 * S);
         w->stop_us = roll(w, 4) ? soon(w, 300ull * S) : soon(w, 5 * S);
@@ -460,12 +555,16 @@ static void run(World *w) {
                         say(w, "ordered stop", NULL);
                         w->stop_asked = true;
                         w->stop_asked_us = w->now_us;
-                        boot_stop(&w->boot, w->now_us);
+                        SEEN(w, STOP, boot_stop(&w->boot, w->now_us));
                         pump(w);
                 } else if (!w->stop_asked && w->now_us >= next_person) {
                         next_person = soon(w, 20 * S);
                         if (w->ended)
                                 people(w);
+                }
+                if (w->noise && w->stop_asked && dice(w, 16) == 0) { /* asked once more */
+                        SEEN(w, STOP, boot_stop(&w->boot, w->now_us));
+                        pump(w);
                 }
                 for (uint32_t i = 0; i < w->n && !w->over; i++)
                         happen(w, i);
@@ -479,6 +578,7 @@ bool boot_run(uint64_t seed, bool trace, BootLie lie, char *failure, size_t cap,
         memset(w, 0, sizeof(*w));
         w->rnd = seed * 0x9e3779b97f4a7c15ull + 12345;
         w->trace = trace;
+        w->noise = seed % 4 ? 0 : w->rnd | 1;
         w->lie = lie;
         w->failure = failure;
         w->cap = cap;

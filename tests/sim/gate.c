@@ -3,6 +3,14 @@
 
 /* The gate's process: folds the log, asks for what is new before each question, evaluates. In some seeds it
  * is hostile: it allows everything, repeats itself, and names wrong digests and decisions. */
+#define SEEN(s, event, id, call)                                                                             \
+        do {                                                                                                 \
+                CoverScope scope_;                                                                           \
+                cover_gate_begin((s)->gate, &scope_, event, id);                                             \
+                call;                                                                                        \
+                cover_gate_end((s)->gate, &scope_);                                                          \
+        } while (0)
+
 static GateNow gnow(const Sim *s) {
         GateNow n = {.boot_us = s->boot_us, .wall_us = s->wall_ns / 1000};
         memcpy(n.boot_id, s->boot_id, sizeof(n.boot_id));
@@ -92,6 +100,10 @@ static void hostile_verdict(Sim *s, const Msg *d, uint64_t index) {
         put_msg(s, P_GATE, P_GUARDIAN, &b, (Str){NULL, 0});
         if (lie == 2)
                 put_msg(s, P_GATE, P_GUARDIAN, &b, (Str){NULL, 0});
+        if (s->odd && s->told.type == MSG_VERDICT)
+                put_msg(s, P_GATE, P_GUARDIAN, &s->told, (Str){NULL, 0});
+        if (lie < 3)
+                s->told = b;
         if (lie == 3) { /* and one for somebody else's request */
                 uint8_t id[16];
                 memcpy(id, msg_bytes(d, TAG_REQUEST_ID), 16);
@@ -157,7 +169,14 @@ static void take_questions(Sim *s) {
                 Frame *f = container_of(s->gate_waiting.next, Frame, node);
                 Msg m = frame_msg(f);
                 list_remove(&f->node);
-                int r = m.type == MSG_DECIDE ? gate_decide(s->gate, &m) : gate_answered(s->gate, &m);
+                int r, state = approval_state_from_string(msg_str(&m, TAG_STATE));
+                unsigned event = m.type == MSG_DECIDE         ? COVER_GATE_DECIDE
+                                 : state == APPROVAL_APPROVED ? COVER_GATE_YES
+                                 : state == APPROVAL_DENIED   ? COVER_GATE_NO
+                                 : state == APPROVAL_VOID     ? COVER_GATE_VOID
+                                                              : COVER_GATE_EXPIRED;
+                SEEN(s, event, msg_bytes(&m, TAG_REQUEST_ID),
+                        r = m.type == MSG_DECIDE ? gate_decide(s->gate, &m) : gate_answered(s->gate, &m));
                 if (r < 0)
                         violate(s, "the gate failed: %d", r);
                 free(f);
@@ -179,7 +198,10 @@ static void query_done(Sim *s, const Msg *m) {
         if (!s->gate_started) {
                 GateNow n = gnow(s);
                 s->gate_started = true;
-                if (!s->hostile_gate && gate_started(s->gate, &n, MODE_NONE) < 0)
+                int r = 0;
+                if (!s->hostile_gate)
+                        SEEN(s, COVER_GATE_STARTED, NULL, r = gate_started(s->gate, &n, MODE_NONE));
+                if (r < 0)
                         violate(s, "the gate can't start");
                 put_sign(s, P_GATE, P_GUARDIAN, FR_READY, P_GATE, s->instance[P_GATE]);
                 if (!list_empty(&s->gate_waiting))
@@ -197,13 +219,20 @@ static void from_ledger(Sim *s, const Msg *m) {
                 if (token && s->hostile_gate)
                         hostile_acked(s, token, index);
                 else if (token)
-                        gate_acked(s->gate, token, code, index);
+                        SEEN(s, str_eq(str_of(code), "ok") ? COVER_GATE_ACK : COVER_GATE_REFUSED, NULL,
+                                gate_acked(s->gate, token, code, index));
                 return;
         }
         if (msg_u64(m, TAG_REQ, 0) != s->gate_query || !s->gate_querying)
                 return;
         if (m->type == MSG_RECORD && !s->hostile_gate) {
-                int r = gate_record(s->gate, m);
+                int r;
+                uint64_t kind = msg_u64(m, TAG_KIND, 0);
+                if (kind == RECORD_DECISION || kind == RECORD_APPROVAL)
+                        SEEN(s, kind == RECORD_DECISION ? COVER_GATE_READ_DECISION : COVER_GATE_READ_APPROVAL,
+                                msg_bytes(m, TAG_REQUEST_ID), r = gate_record(s->gate, m));
+                else
+                        r = gate_record(s->gate, m);
                 if (r < 0)
                         violate(s, "P5 the gate can't read its own record %llu (%d)",
                                 (unsigned long long)msg_u64(m, TAG_INDEX, 0), r);

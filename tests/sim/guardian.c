@@ -5,6 +5,14 @@
 
 /* Guardian's process: the enforcement core over a simple world of units, a spool, and people who ask for
  * things. */
+#define SEEN(s, event, id, target, call)                                                                     \
+        do {                                                                                                 \
+                CoverScope scope_;                                                                           \
+                cover_enforce_begin((s)->e, &scope_, event, id, target);                                     \
+                call;                                                                                        \
+                cover_enforce_end((s)->e, &scope_);                                                          \
+        } while (0)
+
 static SimUnit *unit(Sim *s, const char *name) {
         for (unsigned i = 0; i < SIM_UNITS; i++)
                 if (strcmp(s->units[i].name, name) == 0)
@@ -84,8 +92,9 @@ static void op_act(void *user, const ActionRequest *r, bool ungated) {
                 u->pinned_down = true;
         if (u && strcmp(r->action, "unpin") == 0)
                 u->pinned_down = false;
-        enforce_act_result(
-                s->e, r->request_id, u && u->acting && restarts ? OUTCOME_FAILED : OUTCOME_OK, "", now_of(s));
+        bool busy = u && u->acting && restarts;
+        SEEN(s, busy ? COVER_ACT_FAILED : COVER_ACT_DONE, r->request_id, NULL,
+                enforce_act_result(s->e, r->request_id, busy ? OUTCOME_FAILED : OUTCOME_OK, "", now_of(s)));
 }
 
 static void op_reply(void *user, const EnforceReply *r) {
@@ -176,11 +185,11 @@ static void validated(Sim *s, Proc p, unsigned instance) {
                 return;
         s->validated[p] = true;
         if (p == P_LEDGER)
-                enforce_ledger_attached(s->e, now_of(s));
+                SEEN(s, COVER_LEDGER_ATTACHED, NULL, NULL, enforce_ledger_attached(s->e, now_of(s)));
         else
                 put_sign(s, P_GUARDIAN, P_LEDGER, FR_PEER, p, instance);
         if (p == P_GATE)
-                enforce_gate_attached(s->e, now_of(s));
+                SEEN(s, COVER_GATE_ATTACHED, NULL, NULL, enforce_gate_attached(s->e, now_of(s)));
 }
 
 static void proposed(Sim *s, const Msg *m) {
@@ -191,7 +200,7 @@ static void proposed(Sim *s, const Msg *m) {
         }
         p.waiter = check_ask(s, ACTOR_UNIT, ROLE_NOBODY, false);
         s->waiters[p.waiter % SIM_WAITERS].token |= msg_u64(m, TAG_REQ, 0) << 20;
-        enforce_propose(s->e, &p, now_of(s));
+        SEEN(s, COVER_PROPOSE, NULL, "", enforce_propose(s->e, &p, now_of(s)));
 }
 
 void guardian_frame(Sim *s, Proc from, const Frame *f) {
@@ -199,17 +208,20 @@ void guardian_frame(Sim *s, Proc from, const Frame *f) {
                 validated(s, from, f->instance);
         } else if (f->kind == FR_EOF) {
                 if (from == P_LEDGER)
-                        enforce_ledger_lost(s->e, now_of(s));
+                        SEEN(s, COVER_LEDGER_LOST, NULL, NULL, enforce_ledger_lost(s->e, now_of(s)));
                 else if (from == P_GATE)
-                        enforce_gate_lost(s->e, now_of(s));
+                        SEEN(s, COVER_GATE_LOST, NULL, NULL, enforce_gate_lost(s->e, now_of(s)));
         } else if (f->kind == FR_MSG) {
                 Msg m = frame_msg(f);
                 if (from == P_GATE && m.type == MSG_VERDICT)
                         check_verdict(s, &m);
+                unsigned event = cover_enforce_event(&m);
+                const uint8_t *id =
+                        event == COVER_OPEN_INTENT || from == P_GATE ? msg_bytes(&m, TAG_REQUEST_ID) : NULL;
                 if (from == P_GATE)
-                        enforce_gate_msg(s->e, &m, now_of(s));
+                        SEEN(s, event, id, NULL, enforce_gate_msg(s->e, &m, now_of(s)));
                 else if (from == P_LEDGER)
-                        enforce_ledger_msg(s->e, &m, now_of(s));
+                        SEEN(s, event, id, NULL, enforce_ledger_msg(s->e, &m, now_of(s)));
                 else if (m.type == MSG_PROPOSE)
                         proposed(s, &m);
         }
@@ -226,15 +238,17 @@ static void unit_step(Sim *s, SimUnit *u) {
                 if (strcmp(u->name, "ledger") == 0)
                         proc_kill(s, P_LEDGER, rnd(s, 500 * SIM_MS));
                 if (s->e)
-                        enforce_incarnation_ended(s->e, u->name, &old, now_of(s));
+                        SEEN(s, COVER_TARGET_ENDED, NULL, u->name,
+                                enforce_incarnation_ended(s->e, u->name, &old, now_of(s)));
                 return;
         }
         unit_new(s, u);
         trace(s, "%s runs as %llu", u->name, (unsigned long long)u->inc.pid);
         if (u->acting && s->e) {
                 u->acting = false;
-                enforce_act_result(
-                        s->e, u->request, chance(s, 85) ? OUTCOME_OK : OUTCOME_FAILED, "", now_of(s));
+                Outcome outcome = chance(s, 85) ? OUTCOME_OK : OUTCOME_FAILED;
+                SEEN(s, outcome == OUTCOME_OK ? COVER_ACT_DONE : COVER_ACT_FAILED, u->request, NULL,
+                        enforce_act_result(s->e, u->request, outcome, "", now_of(s)));
         }
 }
 
@@ -252,7 +266,7 @@ void guardian_timers(Sim *s) {
                         unit_step(s, &s->units[i]);
                         return;
                 }
-        enforce_tick(s->e, now_of(s));
+        SEEN(s, COVER_TICK, NULL, NULL, enforce_tick(s->e, now_of(s)));
 }
 
 /* ---- what people and the world do */
@@ -281,7 +295,7 @@ static void person(Sim *s) {
                 p.args[p.n_args++] = str_of(verbs[v].arg);
         trace(s, "uid %u: %s %.*s", (unsigned)uid, verbs[v].action, (int)p.target.n,
                 p.target.p ? p.target.p : "");
-        enforce_propose(s->e, &p, now_of(s));
+        SEEN(s, COVER_PROPOSE, NULL, "", enforce_propose(s->e, &p, now_of(s)));
 }
 
 static void voter(Sim *s) {
@@ -291,7 +305,7 @@ static void voter(Sim *s) {
                 hex_encode(s->requests[i].id, 16, hex);
                 snprintf(text, sizeof(text), "apr_%s", hex);
                 const Approval *a = enforce_approval(s->e, text);
-                if (a && (a->state == APPROVAL_PENDING || chance(s, 10)))
+                if (a && (a->state == APPROVAL_PENDING || chance(s, s->odd ? 60 : 10)))
                         str_copy(id, sizeof(id), str_of(text));
         }
         if (!id[0])
@@ -299,10 +313,14 @@ static void voter(Sim *s) {
         uint64_t uid = rnd(s, 4);
         Role role = uid == 0 ? ROLE_ADMIN : uid == 3 ? ROLE_OBSERVER : ROLE_OPERATOR;
         ActorKind kind = chance(s, 10) ? ACTOR_UNIT : ACTOR_PERSON;
-        bool yes = chance(s, 80);
+        bool yes = chance(s, s->odd ? 50 : 80);
         trace(s, "uid %u votes %s", (unsigned)uid, yes ? "yes" : "no");
-        enforce_vote(s->e, check_ask(s, kind, role, true), kind, uid, role, str_of(id), yes, STR_LIT("n"),
-                now_of(s));
+        const Approval *a = enforce_approval(s->e, id);
+        uint8_t request[16];
+        memcpy(request, a->request_id, sizeof(request));
+        uint64_t waiter = check_ask(s, kind, role, true);
+        SEEN(s, yes ? COVER_VOTE_YES : COVER_VOTE_NO, request, NULL,
+                enforce_vote(s->e, waiter, kind, uid, role, str_of(id), yes, STR_LIT("n"), now_of(s)));
 }
 
 static void crash_unit(Sim *s) {
@@ -315,19 +333,23 @@ static void crash_unit(Sim *s) {
         u->inc.pid = 0;
         u->due_us = s->boot_us + rnd(s, 300 * SIM_MS);
         if (s->e)
-                enforce_incarnation_ended(s->e, u->name, &old, now_of(s));
+                SEEN(s, COVER_TARGET_ENDED, NULL, u->name,
+                        enforce_incarnation_ended(s->e, u->name, &old, now_of(s)));
 }
 
 static void switches(Sim *s) {
         Str why = STR_LIT("look");
         unsigned what = (unsigned)rnd(s, 5);
         if (what < 2)
-                (void)enforce_pause(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, why, now_of(s));
+                SEEN(s, COVER_PAUSE, NULL, NULL,
+                        (void)enforce_pause(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, why, now_of(s)));
         else if (what < 4)
-                (void)enforce_resume(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, now_of(s));
+                SEEN(s, COVER_RESUME, NULL, NULL,
+                        (void)enforce_resume(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, now_of(s)));
         else
-                (void)enforce_break_glass(
-                        s->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, 30 * SIM_S, now_of(s));
+                SEEN(s, COVER_BREAK_GLASS, NULL, NULL,
+                        (void)enforce_break_glass(
+                                s->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, 30 * SIM_S, now_of(s)));
         trace(s, "%s", what < 2 ? "pause" : what < 4 ? "resume" : "break-glass");
 }
 

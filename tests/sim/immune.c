@@ -5,6 +5,14 @@
  * proposals that come from nowhere. */
 enum { STRAY_REQ = 1 << 30 };
 
+#define SEEN(s, event, token, target, call)                                                                  \
+        do {                                                                                                 \
+                CoverScope scope_;                                                                           \
+                cover_immune_begin((s)->immune, &scope_, event, token, target);                              \
+                (void)(call);                                                                                \
+                cover_immune_end((s)->immune, &scope_);                                                      \
+        } while (0)
+
 static ImmuneNow inow(const Sim *s) {
         return (ImmuneNow){s->boot_us, s->wall_ns};
 }
@@ -59,10 +67,13 @@ static void run_commands(Sim *s) {
                         const SimUnit *u = unit(s, c->resource);
                         uint64_t pid = c->pid, start = c->start_time;
                         if (u) /* the command is gone with the next call */
-                                (void)immune_on_sample(s->immune, inow(s), u->name, pid, start,
-                                        u->inc.pid == pid ? u->rss : 0);
+                                SEEN(s, COVER_INCIDENT_SAMPLE, 0, u->name,
+                                        immune_on_sample(s->immune, inow(s), u->name, pid, start,
+                                                u->inc.pid == pid ? u->rss : 0));
                 } else if (c->kind == IMMUNE_CMD_EVIDENCE) {
-                        (void)immune_on_evidence(s->immune, inow(s), c->token, NULL, 0);
+                        uint64_t token = c->token;
+                        SEEN(s, COVER_INCIDENT_EVIDENCE, token, NULL,
+                                immune_on_evidence(s->immune, inow(s), token, NULL, 0));
                 }
         }
 }
@@ -82,7 +93,7 @@ static void snapshot(Sim *s) {
                         .priority_milli = 3000,
                         .critical = u->critical,
                         .heal = u->heal ? 1u << HEAL_RESTART_SERVICE : 0};
-                (void)immune_on_unit(s->immune, inow(s), &r);
+                SEEN(s, COVER_INCIDENT_UNIT, 0, u->name, immune_on_unit(s->immune, inow(s), &r));
         }
         (void)immune_snapshot_end(s->immune, inow(s));
 }
@@ -128,9 +139,12 @@ static void from_ledger(Sim *s, const Msg *m) {
         uint64_t token, index = 0;
         char cor[81];
         if (writer_msg(s, P_IMMUNE, &s->immune_writer, m, &code, &token, &index)) {
-                if (token)
-                        (void)immune_on_ack(s->immune, inow(s), token == UINT64_MAX ? 0 : token,
-                                strcmp(code, "ok") == 0, index);
+                bool ok = str_eq(str_of(code), "ok");
+                if (token == UINT64_MAX) /* nobody waits */
+                        (void)immune_on_ack(s->immune, inow(s), 0, ok, index);
+                else if (token)
+                        SEEN(s, ok ? COVER_INCIDENT_ACK : COVER_INCIDENT_REFUSED, token, NULL,
+                                immune_on_ack(s->immune, inow(s), token, ok, index));
                 return;
         }
         if (!s->immune_folding || msg_u64(m, TAG_REQ, 0) != s->immune_query)
@@ -143,7 +157,7 @@ static void from_ledger(Sim *s, const Msg *m) {
                 query(s, msg_u64(m, TAG_INDEX, 0));
         } else {
                 s->immune_folding = false;
-                (void)immune_folded(s->immune, inow(s));
+                SEEN(s, COVER_INCIDENT_READ, 0, NULL, immune_folded(s->immune, inow(s)));
                 snapshot(s);
                 put_sign(s, P_IMMUNE, P_GUARDIAN, FR_READY, P_IMMUNE, s->instance[P_IMMUNE]);
         }
@@ -164,7 +178,12 @@ static void proposal_result(Sim *s, const Msg *m) {
         if (r.has_outcome)
                 r.outcome = (Outcome)outcome_from_string(msg_str(m, TAG_OUTCOME));
         if (r.req < STRAY_REQ)
-                (void)immune_on_proposal(s->immune, inow(s), &r);
+                SEEN(s,
+                        r.more              ? COVER_INCIDENT_ASKED
+                        : r.code == CODE_OK ? COVER_INCIDENT_DONE
+                        : r.has_outcome     ? COVER_INCIDENT_FAILED
+                                            : COVER_INCIDENT_DENIED,
+                        r.req, NULL, immune_on_proposal(s->immune, inow(s), &r));
 }
 
 void immune_frame(Sim *s, Proc from, const Frame *f) {
@@ -206,8 +225,9 @@ static void sample(Sim *s) {
                 if (u->rss > 50u << 20)
                         u->rss += 8u << 20, leaking = true;
                 if (u->state == UNIT_RUNNING)
-                        (void)immune_on_sample(
-                                s->immune, inow(s), u->name, u->inc.pid, u->inc.start_time, u->rss);
+                        SEEN(s, COVER_INCIDENT_SAMPLE, 0, u->name,
+                                immune_on_sample(
+                                        s->immune, inow(s), u->name, u->inc.pid, u->inc.start_time, u->rss));
         }
         s->immune_sample_us = s->boot_us + (leaking ? SIM_S : 10 * SIM_S);
         if (s->calm)
@@ -219,7 +239,7 @@ void immune_timers(Sim *s) {
                 return;
         if (s->boot_us >= s->immune_timer_us) {
                 s->immune_timer_us = UINT64_MAX;
-                (void)immune_on_timer(s->immune, inow(s));
+                SEEN(s, COVER_INCIDENT_TIMER, 0, NULL, immune_on_timer(s->immune, inow(s)));
         }
         if (s->boot_us >= s->immune_sample_us) {
                 if (!s->immune_folding)

@@ -84,7 +84,10 @@ void ledger_frame(Sim *s, Proc from, const Frame *f) {
                         add_peer(s, f->about, true);
         } else {
                 Msg m = frame_msg(f);
+                CoverScope scope;
+                cover_ledger_begin(s->core, &scope, proc_name(from), &m);
                 ledger_service_msg(s->service, peer_id(s, from), &m, lnow(s));
+                cover_ledger_end(s->core, &scope);
         }
         ledger_service_turn(s->service, lnow(s));
 }
@@ -113,7 +116,10 @@ static void run_job(Sim *s) {
         LedgerJob *job = s->job;
         s->job = NULL;
         trace(s, "ledger job %s", r == 0 ? "done" : "failed");
+        CoverScope scope;
+        cover_ledger_job(s->core, &scope, r < 0);
         ledger_core_job_done(s->core, job, r, lnow(s));
+        cover_ledger_end(s->core, &scope);
         ledger_service_turn(s->service, lnow(s));
         if (r < 0)
                 proc_kill(s, P_LEDGER,

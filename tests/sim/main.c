@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim --seeds N [--seed S] [--from X] [--trace] [--fault NAME --expect]
+ * sim --seeds N [--seed S] [--from X] [--trace] [--fault NAME --expect] [--coverage FILE]
  *
  * Runs seeds X .. X+N-1, or the one of --seed. The first violation prints its seed and ends with status 1.
  * With --fault (builds with -Dtest_hooks=true) one guard of a core is switched off; with --expect the run is
@@ -101,6 +101,7 @@ static void sim_init(Sim *s, uint64_t seed, bool tracing) {
         guardian_units_boot(s);
         for (Proc p = 0; p < _P_MAX; p++)
                 s->start_us[p] = s->boot_us + (p ? 1 + rnd(s, 20 * SIM_MS) : 0);
+        s->odd = seed % 4 == 0;
         s->hostile_gate = rnd(s, 100) < 12;
         s->stimuli = s->hostile_gate ? 40 + (unsigned)rnd(s, 80) : 10 + (unsigned)rnd(s, 50);
         s->next_stimulus_us = s->boot_us + rnd(s, 100 * SIM_MS);
@@ -125,6 +126,7 @@ static void sim_done(Sim *s) {
 static BootLie boot_lie;
 
 static bool run_seed(Sim *s, uint64_t seed, bool tracing, uint64_t totals[16]) {
+        cover_seed = seed;
         if (!boot_run(seed, tracing, boot_lie, s->failure, sizeof(s->failure), &totals[13]))
                 return false;
         sim_init(s, seed, tracing);
@@ -167,7 +169,9 @@ int main(int argc, char **argv) {
         static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
                 {"seed", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
                 {"trace", no_argument, NULL, 't'}, {"fault", required_argument, NULL, 'm'},
-                {"expect", no_argument, NULL, 'e'}, {NULL, 0, NULL, 0}};
+                {"expect", no_argument, NULL, 'e'}, {"coverage", required_argument, NULL, 'c'},
+                {NULL, 0, NULL, 0}};
+        const char *coverage = NULL;
         uint64_t n = 1000, from = 1, totals[16] = {0};
         bool tracing = false, expect = false;
         for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -181,6 +185,10 @@ int main(int argc, char **argv) {
                 }
                 tracing |= o == 't';
                 expect |= o == 'e';
+                if (o == 'c') {
+                        coverage = optarg;
+                        covering = true;
+                }
                 if (o == 'm' && set_fault(optarg) < 0)
                         return 64;
         }
@@ -204,5 +212,7 @@ int main(int argc, char **argv) {
                 (unsigned long long)totals[13]);
         free(s->log);
         free(s);
+        if (coverage && cover_write(coverage) < 0)
+                return 70;
         return found == expect ? 0 : 1;
 }

@@ -16,6 +16,7 @@
 #include "common/list.h"
 #include "guardian/enforce/enforce.h"
 #include "immune/immune-core.h"
+#include "tests/sim/coverage.h"
 #include "tests/unit/ledger/vdisk.h"
 
 typedef enum Proc { P_GUARDIAN, P_LEDGER, P_GATE, P_IMMUNE, _P_MAX } Proc;
@@ -106,6 +107,8 @@ typedef struct Sim {
         uint64_t next_stimulus_us;
         unsigned stimuli;
         bool hostile_gate; /* this seed's gate allows everything and lies */
+        bool odd;          /* votes on what is no question any more, verdicts told again much later */
+        MsgBuilder told;   /* an old verdict of a hostile gate */
         /* Guardian */
         Enforce *e;
         SimUnit units[SIM_UNITS];
