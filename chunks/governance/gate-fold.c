@@ -127,7 +127,9 @@ static void fold_approval(Gate *g, const Msg *m) {
         const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID);
         int state = approval_state_from_string(msg_str(m, TAG_RESULT));
         Request *r = id ? gate_find(g, id) : NULL;
-        if (!r || !r->asked || r->final || r->inflight || state <= (int)APPROVAL_PENDING)
+        /* The first record that closes a question stands; a vote that was under way then comes behind it. */
+        if (!r || !r->asked || r->final || r->inflight || state <= (int)APPROVAL_PENDING ||
+                r->state > APPROVAL_APPROVED)
                 return;
         r->state = (ApprovalState)state;
         r->answer = msg_u64(m, TAG_INDEX, UINT64_MAX);

@@ -229,6 +229,7 @@ guard("gate-unreadable", "chunks/governance/gate-core.c", "if (g->unreadable[0])
       "if (false) {\n                gate_send_refusal(g, id, digest, NULL,", "governance-gate")
 guard("gate-unreadable-fold", "chunks/governance/gate-fold.c", "if (g->ended || g->unreadable[0] || index < g->next_index)",
       "if (g->ended || index < g->next_index)", "governance-gate")
+guard("gate-closed-stays-closed", "chunks/governance/gate-fold.c", "r->state > APPROVAL_APPROVED)", "false)", "governance-gate")
 guard("gate-failed-is-down", "guardian/enforce/enforce.c", "e->gate_silent || e->gate_failed)", "e->gate_silent)", "enforce-flow")
 
 # ---- containment without a cgroup: a group is not called empty while somebody of it lives (supervisor/group*.c)

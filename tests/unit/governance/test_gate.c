@@ -481,6 +481,20 @@ START_TEST(restart_lists_open_questions) {
 }
 END_TEST
 
+/* A vote that was under way when another denied, or when the target ended, is on record behind that: it opens
+ * nothing again. */
+START_TEST(what_was_denied_stays_denied) {
+        question();
+        guardian_record(&w, RECORD_APPROVAL, &critical, _i ? "void" : "denied", false);
+        guardian_record(&w, RECORD_APPROVAL, &critical, "approved", false);
+        world_kill(&w);
+        unsigned n = w.n;
+        world_start(&w, shipped_policy(), 5 * MIN);
+        ck_assert_uint_eq(w.n, n);      /* nothing is judged */
+        ck_assert_uint_eq(w.n_sent, 1); /* POLICY_STATE, and no question */
+}
+END_TEST
+
 START_TEST(expired_while_away) {
         question();
         guardian_record(&w, RECORD_APPROVAL, &critical, "approved", false);
@@ -606,6 +620,7 @@ int main(void) {
         tcase_add_test(t, answers_that_fit_no_question);
         tcase_add_test(t, another_policy_voids_the_approval);
         tcase_add_test(t, restart_lists_open_questions);
+        tcase_add_loop_test(t, what_was_denied_stays_denied, 0, 2);
         tcase_add_test(t, expired_while_away);
         tcase_add_loop_test(t, unreadable_decisions, 0, 5);
         tcase_add_test(t, trust_follows_outcomes_and_only_tightens);
