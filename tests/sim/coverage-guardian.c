@@ -92,10 +92,12 @@ void cover_enforce_end(Enforce *e, CoverScope *c) {
                 unsigned now = c->items[i].table == COVER_TABLE_STAGE ? stage_of(proposal_find(e, id))
                                : a                                    ? (unsigned)a->state + 1
                                                                       : 0;
-                if (!c->only_changed || now != c->items[i].state)
+                bool other = c->event == COVER_PROPOSE - BASE; /* it concerns the one it makes */
+                if (!other && (!c->only_changed || now != c->items[i].state))
                         cover(c->items[i].table, c->items[i].state, c->event, now);
         }
-        if (c->event != COVER_PROPOSE - BASE)
+        /* What the gate said before it was validated is taken up when it is. */
+        if (c->event != COVER_PROPOSE - BASE && c->event != COVER_GATE_ATTACHED - BASE)
                 return;
         bool made = false;
         for (size_t k = 0; k < ELEMENTSOF(e->open); k++) {
@@ -107,7 +109,7 @@ void cover_enforce_end(Enforce *e, CoverScope *c) {
                 if (!old)
                         cover(COVER_TABLE_STAGE, 0, c->event, stage_of(e->open[k]));
         }
-        if (!made)
+        if (!made && c->event == COVER_PROPOSE - BASE)
                 cover(COVER_TABLE_STAGE, 0, c->event, 0);
 }
 

@@ -68,6 +68,8 @@ static bool possible(CoverTable t, unsigned state, unsigned event) {
                 unsigned base = _COVER_BOOT_MAX + 1, ev = base + event;
                 if (ev == COVER_PROPOSE)
                         return none && t == COVER_TABLE_STAGE;
+                if (none && ev == COVER_GATE_ATTACHED)
+                        return t == COVER_TABLE_STAGE;
                 bool named = ev == COVER_ALLOW || ev == COVER_ASK || ev == COVER_DENY || ev == COVER_LISTED ||
                              ((ev == COVER_OPEN_INTENT || ev == COVER_ACT_DONE || ev == COVER_ACT_FAILED ||
                                       ev == COVER_VOTE_YES || ev == COVER_VOTE_NO) &&

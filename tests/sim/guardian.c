@@ -200,7 +200,7 @@ static void proposed(Sim *s, const Msg *m) {
         }
         p.waiter = check_ask(s, ACTOR_UNIT, ROLE_NOBODY, false);
         s->waiters[p.waiter % SIM_WAITERS].token |= msg_u64(m, TAG_REQ, 0) << 20;
-        SEEN(s, COVER_PROPOSE, NULL, "", enforce_propose(s->e, &p, now_of(s)));
+        SEEN(s, COVER_PROPOSE, NULL, NULL, enforce_propose(s->e, &p, now_of(s)));
 }
 
 void guardian_frame(Sim *s, Proc from, const Frame *f) {
@@ -295,7 +295,7 @@ static void person(Sim *s) {
                 p.args[p.n_args++] = str_of(verbs[v].arg);
         trace(s, "uid %u: %s %.*s", (unsigned)uid, verbs[v].action, (int)p.target.n,
                 p.target.p ? p.target.p : "");
-        SEEN(s, COVER_PROPOSE, NULL, "", enforce_propose(s->e, &p, now_of(s)));
+        SEEN(s, COVER_PROPOSE, NULL, NULL, enforce_propose(s->e, &p, now_of(s)));
 }
 
 static void voter(Sim *s) {
