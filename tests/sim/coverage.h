@@ -26,9 +26,9 @@
         X(LISTED)                                                                                            \
         X(GATE_ATTACHED)                                                                                     \
         X(GATE_LOST)                                                                                         \
-        X(LEDGER_ATTACHED) X(LEDGER_LOST) X(LEDGER_READ) X(OPEN_INTENT) X(ACK) X(REFUSED) X(VOTE_YES)        \
-                X(VOTE_NO) X(PAUSE) X(RESUME) X(BREAK_GLASS) X(ACT_DONE) X(ACT_FAILED) X(TARGET_ENDED)       \
-                        X(TICK)
+        X(LEDGER_ATTACHED)                                                                                   \
+        X(LEDGER_LOST) X(LEDGER_READ) X(OPEN_INTENT) X(ACK) X(REFUSED) X(VOTE_YES) X(VOTE_NO) X(PAUSE)       \
+                X(RESUME) X(BREAK_GLASS) X(ACT_DONE) X(ACT_FAILED) X(TARGET_ENDED) X(TICK)
 #define COVER_GATE_EVENTS(X)                                                                                 \
         X(DECIDE)                                                                                            \
         X(YES) X(NO) X(VOID) X(EXPIRED) X(ACK) X(REFUSED) X(READ_DECISION) X(READ_APPROVAL) X(STARTED)
