@@ -101,6 +101,8 @@ static int boot_set(Options *o) {
         print_problems(&problems);
         bool bad = problems.errors > 0;
         problems_done(&problems);
+        if (r < 0)
+                fprintf(stderr, "guardian: the units can't be read: %s\n", strerror(-r));
         if (r < 0 || bad || !set || !plan) {
                 plan_free(plan);
                 unit_set_free(set);
@@ -161,8 +163,10 @@ static int check_set(Options *o) {
                 r = chunks < 0 ? chunks : compiled;
         roles_blob_done(&roles);
         unit_set_free(set);
-        if (r < 0)
+        if (r < 0) {
+                fprintf(stderr, "guardian: not everything could be checked: %s\n", strerror(-r));
                 return EXIT_INTERNAL;
+        }
         if (!bad)
                 printf("good\n");
         return bad ? EXIT_BAD_DATA : 0;

@@ -197,11 +197,13 @@ void worker_finish(WorkerJob *j) {
                 j->done(j);
                 return;
         }
-        pthread_mutex_lock(&w->lock);
-        while (list_empty(&w->finished))
-                pthread_cond_wait(&w->came, &w->lock);
-        pthread_mutex_unlock(&w->lock);
-        deliver(w);
+        while (j->running) {
+                pthread_mutex_lock(&w->lock);
+                while (list_empty(&w->finished))
+                        pthread_cond_wait(&w->came, &w->lock);
+                pthread_mutex_unlock(&w->lock);
+                deliver(w);
+        }
 }
 
 static void on_closed(uv_handle_t *h) {

@@ -209,6 +209,19 @@ class Verbs(unittest.TestCase):
             g.wait_log("sig: got usr1")
             self.assertEqual(g.unit("sig")["last_exit"]["code"], 0)
 
+    def test_killed_is_not_dead_for_ever(self):
+        """One that ignores SIGTERM is killed with its whole group, and the group takes the next instance."""
+        deaf = service("/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"", service={"TimeoutStopSec": "200ms"})
+        with Guardian({"deaf.chunk": deaf}, core=False) as g:
+            g.wait_boot()
+            for turn in (1, 2):
+                mark, old = g.mark(), g.unit("deaf")["pid"]
+                g.ctl("restart", "deaf")
+                g.wait_log("unit ended unit=deaf by=signal status=9", since=mark)
+                g.until("the next one", lambda: g.unit("deaf")["pid"] not in (None, old))
+                self.assertEqual(g.wait_unit("deaf", "running")["restarts"], turn)
+            g.stop_clean()
+
 
 if __name__ == "__main__":
     main()

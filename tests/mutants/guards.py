@@ -38,6 +38,10 @@ guard("evidence-no-new-privs", EVIDENCE, "c->ok = !hidden && facts->status.no_ne
       "supervisor-cores")
 guard("evidence-descriptors", EVIDENCE, "c->ok = f->n_leaked == 0;", "c->ok = true;", "supervisor-cores")
 guard("killed-group-is-entered", "supervisor/group.c", "                        g->killed = true;\n", "", "supervisor-group")
+guard("killed-group-of-a-unit", "guardian/unit-spawn.c", "s->plan.cgroup_move = u->group.killed;",
+      "s->plan.cgroup_move = false;", "e2e-units")
+guard("finished-here", "guardian/worker.c", "if (worker_withdraw(j)) {\n                j->run(j);", "if (worker_withdraw(j)) {",
+      "guardian-worker")
 guard("table-grows-without-memory", "guardian/reserve.c", "return q ? q : from_reserve(p, n);", "return q;", "guardian-reserve")
 guard("evidence-ids", EVIDENCE,
       "c->ok = found[0] == planned && found[1] == planned && found[2] == planned && found[3] == planned;", "c->ok = true;",

@@ -138,6 +138,21 @@ START_TEST(withdrawn_before_it_began) {
 }
 END_TEST
 
+/* Without a turn of the loop. */
+START_TEST(finished_there_or_here) {
+        Task *runs = start(0, false);
+        worker_finish(&runs->job);
+        ck_assert(runs->done && runs->elsewhere);
+        for (unsigned i = 0; i < MANY - 1; i++)
+                start(i, true);
+        Task *waits = start(MANY - 1, false);
+        worker_finish(&waits->job);
+        ck_assert(waits->done && !waits->elsewhere);
+        let_through(MANY - 1);
+        WAIT_FOR(all_done(MANY));
+}
+END_TEST
+
 START_TEST(the_end_does_not_wait) {
         Task *back = start(0, false);
         Task *hangs = start(1, true);
@@ -154,6 +169,6 @@ END_TEST
 int main(void) {
         const TTest *const tests[] = {runs_elsewhere_and_is_done_here, all_of_many_run,
                 any_number_that_hangs_holds_up_nobody, a_few_run_at_a_time, withdrawn_before_it_began,
-                the_end_does_not_wait};
+                finished_there_or_here, the_end_does_not_wait};
         return run_suite("worker", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
