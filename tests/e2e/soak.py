@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import statistics
@@ -136,9 +137,17 @@ class Soak:
                 if p.returncode not in ANSWERS:
                     self.bad("%s ended with %d: %s" % (what, p.returncode, said.strip()))
             self.running = left
-            if len(left) < OUTSTANDING and not all_of_them:
+            if not left or (len(left) < OUTSTANDING and not all_of_them):
                 return
-            time.sleep(0.01)
+            self.one_ends([p for p, _, _ in left])
+
+    def one_ends(self, processes):
+        fds = [os.pidfd_open(p.pid) for p in processes]
+        try:
+            select.select(fds, [], [], 1)  # one second: then the 120 are looked at again
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def kill(self, pid, what):
         self.work[what] = self.work.get(what, 0) + 1
@@ -307,7 +316,7 @@ class Soak:
                 self.g.log = self.g.log[-100000:]
                 self.one()
                 self.reap()
-                time.sleep(self.rng.random() * 0.1)
+                time.sleep(self.rng.random() * 0.1)  # the pace of the load, nothing is waited for
             self.reap(True)
             self.quiet("at the end")
             self.same_as(before)

@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
+import tap  # noqa: E402
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 PAGES = ("guardianctl.1", "guardian.8", "guardian.chunk.5")
 
@@ -72,16 +75,5 @@ def test_man_finds_nothing():
     return None
 
 
-def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_")]
-    print("1..%d" % len(tests))
-    for i, (name, fn) in enumerate(tests):
-        try:
-            why = fn()
-            print("ok %d - %s%s" % (i + 1, name, " # SKIP " + why if why else ""))
-        except Exception as e:  # noqa: BLE001
-            print("not ok %d - %s: %r" % (i + 1, name, e))
-
-
 if __name__ == "__main__":
-    main()
+    tap.run(globals())

@@ -12,6 +12,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../ledger"), os.path.join(HERE, "../../lib")]
+import tap  # noqa: E402
 from jsonschema_min import check_cli  # noqa: E402
 from wire import KINDS, Ledger  # noqa: E402
 
@@ -262,17 +263,6 @@ def test_no_log_is_3():
     offline(3, "ledger", "verify", state=os.path.join(TMP, "empty"))
 
 
-def main():
-    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
-    print("1..%d" % len(tests))
-    for i, (name, fn) in enumerate(tests):
-        try:
-            fn()
-            print("ok %d - %s" % (i + 1, name))
-        except Exception as e:  # noqa: BLE001
-            print("not ok %d - %s: %r" % (i + 1, name, e))
-    shutil.rmtree(TMP, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main()
+    tap.run(globals())
+    shutil.rmtree(TMP, ignore_errors=True)

@@ -11,6 +11,7 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 import jsonschema_min as js  # noqa: E402
+import tap  # noqa: E402
 
 HEX = "ab" * 32
 TIME = "2026-11-21T03:00:00.123Z"
@@ -144,16 +145,5 @@ def test_the_checker_itself():
     raise AssertionError("an unknown keyword went unnoticed")
 
 
-def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_")]
-    print("1..%d" % len(tests))
-    for i, (name, fn) in enumerate(tests):
-        try:
-            fn()
-            print("ok %d - %s" % (i + 1, name))
-        except Exception as e:  # noqa: BLE001
-            print("not ok %d - %s: %r" % (i + 1, name, e))
-
-
 if __name__ == "__main__":
-    main()
+    tap.run(globals())

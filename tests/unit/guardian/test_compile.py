@@ -8,6 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../lib"))
+import tap  # noqa: E402
+
 COMPILE, POLICIES, SANITIZERS = sys.argv[1:4]
 
 
@@ -56,16 +59,5 @@ def test_limits():
     assert {k: found[k] for k in want} == want, found
 
 
-def main():
-    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_")]
-    print("1..%d" % len(tests))
-    for i, (name, fn) in enumerate(tests):
-        try:
-            fn()
-            print("ok %d - %s" % (i + 1, name))
-        except Exception as e:  # noqa: BLE001
-            print("not ok %d - %s: %r" % (i + 1, name, e))
-
-
 if __name__ == "__main__":
-    main()
+    tap.run(globals())
