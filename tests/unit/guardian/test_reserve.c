@@ -4,6 +4,27 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#endif
+
+START_TEST(test_the_heap_comes_first) {
+        char *p = reserve_realloc(NULL, 100);
+        ck_assert_ptr_nonnull(p);
+        memset(p, 7, 100);
+        p = reserve_realloc(p, 1000);
+        ck_assert_int_eq(p[99], 7);
+        reserve_free(p);
+}
+END_TEST
+
+#ifdef SANITIZED /* its allocator doesn't fail */
+SUITE_MAIN("reserve", test_the_heap_comes_first)
+#else
 /* More than there may be: realloc() fails as it does without memory. */
 static struct rlimit before;
 
@@ -15,16 +36,6 @@ static void starve(void) {
 static void feed(void) {
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
 }
-
-START_TEST(test_the_heap_comes_first) {
-        char *p = reserve_realloc(NULL, 100);
-        ck_assert_ptr_nonnull(p);
-        memset(p, 7, 100);
-        p = reserve_realloc(p, 1000);
-        ck_assert_int_eq(p[99], 7);
-        reserve_free(p);
-}
-END_TEST
 
 START_TEST(test_grows_without_memory_and_back) {
         char *p = reserve_realloc(NULL, 200000), *other;
@@ -53,13 +64,5 @@ START_TEST(test_grows_without_memory_and_back) {
 }
 END_TEST
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED /* its allocator doesn't fail */
-#endif
-#endif
-#if defined(SANITIZED) || defined(__SANITIZE_ADDRESS__)
-SUITE_MAIN("reserve", test_the_heap_comes_first)
-#else
 SUITE_MAIN("reserve", test_the_heap_comes_first, test_grows_without_memory_and_back)
 #endif
