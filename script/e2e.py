@@ -33,8 +33,8 @@ def main(name, log, folder):
     bad = 0
     with open(log, "w") as f, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for test in pool.map(run, sorted(pathlib.Path(folder).glob("test_*.py"))):
-            print("%-28s %-8s %6.2fs" % (test["name"], test["result"], test["duration"]), flush=True)
             test["name"] = name + " " + test["name"]
+            print("%-32s %-8s %6.2fs" % (test["name"], test["result"], test["duration"]), flush=True)
             f.write(json.dumps(test) + "\n")
             bad += test["result"] != "OK"
     return 1 if bad else 0
