@@ -301,8 +301,13 @@ int gate_answered(Gate *g, const Msg *m) {
         *in = *r->in;
         memcpy(in->now.boot_id, g->start.boot_id, 16);
         int rc = gate_input_refresh(in, m, why, sizeof(why));
-        return judge_answer(g, r, in, state < 0 ? APPROVAL_PENDING : (ApprovalState)state,
-                msg_u64(m, TAG_INDEX, UINT64_MAX), rc < 0 ? why : NULL);
+        uint64_t index = msg_u64(m, TAG_INDEX, UINT64_MAX);
+        if (r->state > APPROVAL_APPROVED) { /* closed on record behind the vote that we are told of */
+                state = (int)r->state;
+                index = r->answer;
+        }
+        return judge_answer(
+                g, r, in, state < 0 ? APPROVAL_PENDING : (ApprovalState)state, index, rc < 0 ? why : NULL);
 }
 
 /* The record is durable, and so is every earlier one: now it may be said. */

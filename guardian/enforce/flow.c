@@ -172,6 +172,13 @@ static Code check_still(Enforce *e, const Proposal *p, bool last, EnforceNow now
                 *why = "lockdown changed since the verdict";
                 return CODE_LOCKDOWN;
         }
+        if (last && p->approval_id[0]) {
+                const Approval *a = approvals_find(&e->approvals, p->approval_id);
+                if (a && a->state == APPROVAL_DENIED) {
+                        *why = "a person said no";
+                        return CODE_APPROVAL_DENIED;
+                }
+        }
         if (!flow_target(e, p, &t)) {
                 *why = "the unit is gone";
                 return CODE_UNKNOWN_UNIT;
@@ -504,7 +511,9 @@ static void denied(Enforce *e, Proposal *p, const Msg *m) {
         if (p->approval_id[0]) {
                 Approval *a = approvals_find(&e->approvals, p->approval_id);
                 if (a && a->state == APPROVAL_APPROVED)
-                        a->state = code == CODE_APPROVAL_EXPIRED ? APPROVAL_EXPIRED : APPROVAL_VOID;
+                        a->state = code == CODE_APPROVAL_EXPIRED  ? APPROVAL_EXPIRED
+                                   : code == CODE_APPROVAL_DENIED ? APPROVAL_DENIED
+                                                                  : APPROVAL_VOID;
         }
         flow_end(e, p, code > CODE_OK ? (Code)code : CODE_DENIED_BY_RULE,
                 str_copy(reason, sizeof(reason), msg_str(m, TAG_REASON)));

@@ -325,10 +325,21 @@ void people_answered(Enforce *e, Approval *a, Proposal *p, uint64_t index, Enfor
         (void)e->ops.to_gate(e->user, &b);
 }
 
+/*
+ * Two people may vote at once. A denial behind the vote that approved counts until the act: while the gate
+ * judges it ends the request, and once the intent is on its way the last check finds it (check_still()).
+ */
+static bool denial_behind(Enforce *e, Approval *a) {
+        const Proposal *p = proposal_find(e, a->request_id);
+        if (a->state == APPROVAL_USED && p && p->stage == STAGE_INTENT)
+                a->state = APPROVAL_DENIED;
+        return a->state == APPROVAL_APPROVED;
+}
+
 static void vote_durable(Enforce *e, Approval *a, ApprovalVote *vote, uint64_t index, EnforceNow now) {
         Proposal *p = proposal_of(e, a);
         vote->durable = true;
-        if (a->state != APPROVAL_PENDING)
+        if (a->state != APPROVAL_PENDING && (vote->approve || !denial_behind(e, a)))
                 return; /* it lapsed, or was denied, while the vote was written */
         if (!vote->approve)
                 a->state = APPROVAL_DENIED;
@@ -371,6 +382,8 @@ static void vote_recorded(
                 said = CODE_APPROVAL_EXPIRED;
         else if (a->state == APPROVAL_DENIED && approve)
                 said = CODE_APPROVAL_DENIED;
+        else if (a->state == APPROVAL_USED && !approve)
+                said = CODE_APPROVAL_USED; /* too late */
         vote_answer(e, v, said, a->state);
 }
 

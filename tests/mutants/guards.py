@@ -126,6 +126,12 @@ guard("approval-stale", "guardian/enforce/enforce.c",
       "if (a)\n                                people_close(e, a, APPROVAL_VOID, \"stale_target\", now);", "", "enforce-people")
 guard("vote-durable-first", "guardian/enforce/people.c", "else if (approval_satisfied(a, false))",
       "else if (approval_satisfied(a, true))", "enforce-people")
+guard("denial-behind-vote", "guardian/enforce/people.c",
+      "if (a->state != APPROVAL_PENDING && (vote->approve || !denial_behind(e, a)))", "if (a->state != APPROVAL_PENDING)",
+      "enforce-people")
+guard("denial-before-act", "guardian/enforce/flow.c", "if (a && a->state == APPROVAL_DENIED) {", "if (false) {", "enforce-people")
+guard("gate-denial-on-record", "chunks/governance/gate-core.c",
+      "if (r->state > APPROVAL_APPROVED) { /* closed on record", "if (false) { /* closed on record", "governance-gate")
 guard("rollback", "guardian/enforce/ledger-side.c", "if (!str_eq(code, \"ok\")) {\n                e->ledger_failed = !e->rollback;",
       "if (false) {\n                e->ledger_failed = !e->rollback;", "enforce-records")
 guard("break-glass-bounds", "guardian/enforce/switches.c",

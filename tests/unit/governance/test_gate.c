@@ -383,6 +383,18 @@ START_TEST(answers_that_do_not_allow) {
 }
 END_TEST
 
+/* Yes and no at once: Guardian knows of the yes, both are on record. */
+START_TEST(denial_on_record_counts) {
+        question();
+        guardian_record(&w, RECORD_APPROVAL, &critical, "approved", true);
+        guardian_record(&w, RECORD_APPROVAL, &critical, "denied", true);
+        answer(&w, &critical, "approved", 2);
+        world_ack(&w, 1);
+        expect(VERDICT_DENY, CODE_APPROVAL_DENIED);
+        ck_assert_uint_eq(w.records[w.n - 1].ref, 3);
+}
+END_TEST
+
 START_TEST(answer_uses_the_budget_of_that_moment) {
         question();
         for (unsigned i = 2; i <= 4; i++)
@@ -616,6 +628,7 @@ int main(void) {
         tcase_add_test(t, question_carries_what_people_need);
         tcase_add_test(t, approved_is_evaluated_once_more);
         tcase_add_loop_test(t, answers_that_do_not_allow, 0, ELEMENTSOF(ends));
+        tcase_add_test(t, denial_on_record_counts);
         tcase_add_test(t, answer_uses_the_budget_of_that_moment);
         tcase_add_test(t, answers_that_fit_no_question);
         tcase_add_test(t, another_policy_voids_the_approval);

@@ -170,6 +170,63 @@ START_TEST(test_denied_by_a_person) {
 }
 END_TEST
 
+/* Two people vote at once, a yes and behind it a no: the yes is durable, the no on its way. */
+static void two_votes(World *w) {
+        asked(w, "leaky");
+        pump(w);
+        vote(w, 1000, ROLE_OPERATOR, true);
+        vote(w, 1001, ROLE_OPERATOR, false);
+        pump_one(w);
+}
+
+/* What was denied before the act is not acted on. */
+START_TEST(test_a_denial_behind_a_vote_counts) {
+        World *w = world_ready();
+        two_votes(w);
+        ck_assert_int_eq(voted(w)->state, APPROVAL_APPROVED);
+        pump(w);
+        ck_assert_int_eq(voted(w)->code, CODE_OK);
+        ck_assert_int_eq(voted(w)->state, APPROVAL_DENIED);
+        ck_assert_int_eq(last_reply(w)->code, CODE_APPROVAL_DENIED);
+        Msg a = last_to_gate(w);
+        ck_assert(str_eq(msg_str(&a, TAG_STATE), "denied"));
+        verdict(w, (Say){.verdict = VERDICT_ALLOW, .approval_id = "apr_1", .decision = 20});
+        pump(w);
+        ck_assert_uint_eq(w->n_acts, 0);
+        ck_assert_uint_eq(count(w, RECORD_INTENT), 0);
+        world_free(w);
+}
+END_TEST
+
+/* The same when the gate had answered the yes already: the intent is written, and nothing runs. */
+START_TEST(test_a_denial_behind_the_allow_counts) {
+        World *w = world_ready();
+        two_votes(w);
+        verdict(w, (Say){.verdict = VERDICT_ALLOW, .approval_id = "apr_1", .decision = 20});
+        pump(w);
+        ck_assert_uint_eq(count(w, RECORD_INTENT), 1);
+        ck_assert_uint_eq(w->n_acts, 0);
+        ck_assert_int_eq(voted(w)->code, CODE_OK);
+        ck_assert_int_eq(voted(w)->state, APPROVAL_DENIED);
+        ck_assert_str_eq(find(w, RECORD_ACTION, 0)->result, "not_run");
+        ck_assert_int_eq(last_reply(w)->code, CODE_APPROVAL_DENIED);
+        world_free(w);
+}
+END_TEST
+
+/* The gate reads the denial before Guardian hears that it is durable. */
+START_TEST(test_a_denial_that_the_gate_saw_first) {
+        World *w = world_ready();
+        two_votes(w);
+        verdict(w, (Say){.verdict = VERDICT_DENY, .approval_id = "apr_1", .code = "approval_denied"});
+        ck_assert_int_eq(enforce_approval(w->e, "apr_1")->state, APPROVAL_DENIED);
+        pump(w);
+        ck_assert_int_eq(voted(w)->code, CODE_OK);
+        ck_assert_uint_eq(w->n_acts, 0);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_stale_target) {
         World *w = world_ready();
         uint64_t waiter = asked(w, "leaky");
@@ -346,6 +403,7 @@ END_TEST
 
 RUN_TESTS("enforce-people", test_approved_path, test_second_verdict_must_fit, test_second_verdict_denies,
         test_an_allow_before_the_vote_is_dropped, test_who_may_vote, test_needs,
-        test_votes_count_when_durable, test_denied_by_a_person, test_stale_target,
+        test_votes_count_when_durable, test_denied_by_a_person, test_a_denial_behind_a_vote_counts,
+        test_a_denial_behind_the_allow_counts, test_a_denial_that_the_gate_saw_first, test_stale_target,
         test_ends_while_the_vote_is_written, test_expiry, test_vote_while_the_ledger_is_away,
         test_gate_away_when_approved, test_registered_again, test_approvals_document)
