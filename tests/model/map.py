@@ -12,7 +12,22 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TABLES = ("enforcement", "gate", "record")
+TABLES = ("enforcement", "gate", "record", "incident")
+PARTS = {  # the tables that a label of a part may stand in; immune's proposal is Guardian's step as well
+    "guardian": {"enforcement"}, "gate": {"gate", "writer"}, "ledger": {"record", "writer"}, "immune": {"incident", "enforcement", "writer"}}
+HEARS = {  # what a label that reads a pipe stands for: the part, its table, and the events that such a message is
+    "i2g": ("guardian", "enforcement", {"PROPOSE"}),
+    "v2g": ("guardian", "enforcement", {"ALLOW", "ASK", "DENY"}),
+    "l2g": ("guardian", "enforcement", {"ACK", "REFUSED"}),
+    "p2g": ("guardian", "enforcement", {"VOTE_YES", "VOTE_NO", "PAUSE"}),
+    "g2v?[DECIDE": ("gate", "gate", {"DECIDE"}),
+    "g2v?[ANSWERED": ("gate", "gate", {"YES", "NO", "VOID", "EXPIRED"}),
+    "l2v": ("gate", "gate", {"ACK"}),
+    "v2l": ("ledger", "record", {"DECISION"}),
+    "g2l": ("ledger", "record", {"INTENT", "ACTION"}),
+    "i2l": ("ledger", "writer", {"NEXT", "REPEAT"}),
+    "l2i": ("immune", "incident", {"ACK"}),
+}
 
 
 def load():
@@ -33,15 +48,39 @@ def fits(pattern, step):
     return all(p in ("*", s) or (i == 3 and p == "=" and s == step[1]) for i, (p, s) in enumerate(zip(pattern, step)))
 
 
+def model_labels():
+    """{label: the pipe that it reads, or None}"""
+    with open(os.path.join(HERE, "consent.pml")) as f:
+        found = re.findall(r"^(.*)\n([a-z_]+): (?:(\w+)\?)?", f.read(), re.M)
+    pipes = {}
+    for guard, label, pipe in found:
+        by_kind = [k for k in HEARS if "?[" in k and k in guard]
+        pipes[label] = by_kind[0] if by_kind else pipe or None
+    return pipes
+
+
+def misplaced(label, step, pipes):
+    """A label in a table of another part, or for an event that is not what it reads."""
+    part, (table, _, event, _) = label.split("_")[0], step
+    if table not in PARTS[part]:
+        return True
+    pipe = pipes.get(label)
+    if pipe and table == HEARS[pipe][1]:
+        return event not in HEARS[pipe][2]
+    return any(part == p and table == t and event in events and table != "writer" for p, t, events in HEARS.values())
+
+
 def check(steps):
     """[(what is claimed, [what contradicts it])] for the steps that the simulator has met."""
     lines = load()
-    with open(os.path.join(HERE, "consent.pml")) as f:
-        labels = set(re.findall(r"^([a-z_]+):", f.read(), re.M))
+    pipes = model_labels()
+    labels = set(pipes)
     named = {label for _, label, _ in lines if label}
     return [
         ("each label of the model stands for steps of a core", sorted(labels - named)),
         ("each label of transitions.txt is one of the model", sorted(named - labels)),
+        ("each label stands where its part and the pipe that it reads say", [
+            "line %d: %s" % (n, label) for n, label, p in lines if label in labels and misplaced(label, p, pipes)]),
         ("each step that a label stands for is met", [
             "line %d: %s" % (n, " ".join(p)) for n, label, p in lines if label and not any(fits(p, s) for s in steps)]),
         ("each step of %s is in the model, or left out for a reason" % ", ".join(TABLES), [
