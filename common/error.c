@@ -58,9 +58,13 @@ const char *problem_format(const Problem *p, char *out, size_t cap) {
                 snprintf(out, cap, "%s%s%s%s%s", where, p->message, p->hint[0] ? " (" : "", p->hint,
                         p->hint[0] ? ")" : "");
         /* names of files and values are somebody else's: nothing of them steers a terminal or begins a line */
-        for (char *c = out; cap > 0 && *c; c++)
-                if ((unsigned char)*c < ' ' || *c == 0x7f)
-                        *c = '?';
+        for (Str left = cap > 0 ? str_of(out) : (Str){0}; left.n > 0;) {
+                size_t bad = str_unprintable(left), n = bad ? bad : str_utf8_step(left);
+
+                if (bad)
+                        memset(out + (left.p - out), '?', bad);
+                left = (Str){left.p + n, left.n - n};
+        }
         return out;
 }
 
@@ -116,4 +120,25 @@ const char *nearest_name(const char *name, const char *const *names, size_t n) {
                 }
         }
         return best;
+}
+
+const char *names_hint(const char *name, const char *const *names, size_t n, char *out, size_t cap) {
+        const char *near = nearest_name(name, names, n);
+        size_t at = 0;
+
+        if (near) {
+                snprintf(out, cap, "did you mean '%s'?", near);
+                return out;
+        }
+        str_copy(out, cap, STR_LIT(""));
+        for (size_t i = 0; i < n; i++) {
+                size_t left = cap - at, need = strlen(names[i]) + (i ? 2 : 8);
+
+                if (need + sizeof(", ...") > left) {
+                        snprintf(out + at, left, "%s", i ? ", ..." : "");
+                        break;
+                }
+                at += (size_t)snprintf(out + at, left, "%s%s", i ? ", " : "one of: ", names[i]);
+        }
+        return out;
 }

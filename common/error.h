@@ -40,3 +40,8 @@ void problems_done(Problems *p);
 
 /* Nearest of n names to `name` by edit distance (at most 3 edits), or NULL: for "did you mean" hints. */
 const char *nearest_name(const char *name, const char *const *names, size_t n);
+/* The hint for a name that is none of n: "did you mean 'x'?", or else "one of: a, b, c", as many as fit.
+ * "" without names. Returns out. */
+const char *names_hint(const char *name, const char *const *names, size_t n, char *out, size_t cap);
+/* Bytes of one problem as text, at most: file, line, column, message, hint. */
+#define PROBLEM_TEXT_MAX 900

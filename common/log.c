@@ -78,28 +78,45 @@ static void write_line(const uint8_t *line, size_t n) {
 static bool needs_quotes(const char *s) {
         if (!*s)
                 return true;
-        for (; *s; s++)
-                if ((uint8_t)*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || (uint8_t)*s == 0x7f)
+        for (Str left = str_of(s); left.n > 0;) {
+                size_t step = str_utf8_step(left);
+
+                if (str_unprintable(left) || strchr(" \"=\\", *left.p))
                         return true;
+                left = (Str){left.p + step, left.n - step};
+        }
         return false;
 }
 
-/* One JSON string: also the text form's way to keep control bytes of others out of a terminal. */
+/* One JSON string: also the text form's way to keep control bytes of others out of a terminal. JSON leaves DEL and
+ * U+0080 to U+009F as they are; a terminal obeys them. */
 static int put_quoted(Buf *b, const char *s) {
+        size_t at = b->len;
         JsonWriter w;
+        int r;
 
         json_init(&w, b, false);
         json_cstr(&w, s);
-        return json_finish(&w);
+        r = json_finish(&w);
+        while (r == 0 && at < b->len) {
+                Str left = {(const char *)b->data + at, b->len - at};
+                size_t bad = str_unprintable(left);
+
+                if (bad)
+                        memset(b->data + at, '?', bad);
+                at += bad ? bad : str_utf8_step(left);
+        }
+        return r;
 }
 
 static int put_message(Buf *b, const char *s) {
-        for (; *s; s++) {
-                int r = (uint8_t)*s < ' ' || (uint8_t)*s == 0x7f ? buf_append(b, " ", 1)
-                                                                 : buf_append(b, s, 1);
+        for (Str left = str_of(s); left.n > 0;) {
+                size_t bad = str_unprintable(left), step = bad ? bad : str_utf8_step(left);
+                int r = bad ? buf_append(b, " ", 1) : buf_append(b, left.p, step);
 
                 if (r < 0)
                         return r;
+                left = (Str){left.p + step, left.n - step};
         }
         return 0;
 }

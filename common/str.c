@@ -76,6 +76,17 @@ size_t str_utf8_step(Str s) {
         return s.n ? utf8_sequence((const uint8_t *)s.p, s.n) : 0;
 }
 
+size_t str_unprintable(Str s) {
+        size_t step = str_utf8_step(s);
+        uint8_t first = s.n ? (uint8_t)s.p[0] : ' ';
+
+        if (step == 0)
+                return s.n > 0;
+        if (step == 1)
+                return first < 0x20 || first == 0x7f;
+        return step == 2 && first == 0xc2 && (uint8_t)s.p[1] < 0xa0 ? 2 : 0;
+}
+
 bool str_utf8_valid(Str s) {
         size_t at = 0;
 

@@ -24,7 +24,7 @@ static int flag_read(const YamlRead *r, const YamlNode *n, void *user) {
                         return 0;
                 }
         yaml_problem(r->problems, r->file, n, "unknown-flag", "constitutional, validate, audit or alert",
-                "'%s' is no flag of an event type", s);
+                "'%.60s' is no flag of an event type", s);
         return -EINVAL;
 }
 
@@ -39,7 +39,8 @@ static int publisher_read(const YamlRead *r, const YamlNode *n, void *user) {
         if (yaml_str(r->file, n, r->problems, &s) < 0)
                 return -EINVAL;
         if (!unit_name_valid(s) || strlen(s) >= sizeof(t->publishers[0])) {
-                yaml_problem(r->problems, r->file, n, "bad-unit-name", NULL, "'%s' is no unit name", s);
+                yaml_problem(r->problems, r->file, n, "bad-unit-name", "the name of a unit, or person",
+                        "'%.80s' is no unit name", s);
                 return -EINVAL;
         }
         if (t->n_publishers == EVENT_PUBLISHERS_MAX) {
@@ -70,7 +71,7 @@ static int hundredths_read(const YamlRead *r, const YamlNode *n, void *out) {
                 return -EINVAL;
         if (v < 0 || v > 1) {
                 yaml_problem(
-                        r->problems, r->file, n, "out-of-range", NULL, "a trust score lies between 0 and 1");
+                        r->problems, r->file, n, "out-of-range", NULL, "'%s' must be a trust score between 0 and 1", n->key);
                 return -EINVAL;
         }
         *(unsigned *)out = (unsigned)lround(v * 100);
@@ -84,7 +85,7 @@ static int priority_read(const YamlRead *r, const YamlNode *n, void *out) {
                 return -EINVAL;
         if (s[0] != 'P' || s[1] < '0' || s[1] > '3' || s[2]) {
                 yaml_problem(r->problems, r->file, n, "bad-priority", "P0, P1, P2 or P3",
-                        "'%s' is no priority", s);
+                        "'%.60s' is no priority", s);
                 return -EINVAL;
         }
         str_copy(out, 3, str_of(s));
@@ -98,7 +99,7 @@ static int schema_read(const YamlRead *r, const YamlNode *n, void *out) {
                 return -EINVAL;
         if (!*s || *s == '/' || strstr(s, "..") || strlen(s) > 159) {
                 yaml_problem(r->problems, r->file, n, "bad-path",
-                        "a path below policies/schemas, without '..'", "'%s' is no schema path", s);
+                        "a path below policies/schemas, without '..'", "'%.80s' is no schema path", s);
                 return -EINVAL;
         }
         str_copy(out, 160, str_of(s));
@@ -143,7 +144,7 @@ static int type_check(const YamlRead *r, const YamlNode *n, EventType *t, const 
         t->wildcard = strchr(t->type, '*') != NULL;
         for (size_t i = 0; i < all->n; i++)
                 if (strcmp(all->items[i].type, t->type) == 0) {
-                        yaml_problem(r->problems, r->file, n, "duplicate-type", NULL,
+                        yaml_problem(r->problems, r->file, n, "duplicate-type", "keep one of the two",
                                 "'%s' stands in line %u already", t->type, all->items[i].line);
                         return -EINVAL;
                 }
@@ -189,7 +190,7 @@ typedef struct EventsFile {
         uint64_t version;
 } EventsFile;
 
-int event_types_parse(const char *file, Str text, Problems *p, EventTypes *ret) {
+static int root_read(const char *file, const YamlNode *root, Problems *p, EventTypes *ret) {
         static const YamlField fields[] = {
                 {.key = "version",
                         .type = YAML_FIELD_U64,
@@ -207,15 +208,10 @@ int event_types_parse(const char *file, Str text, Problems *p, EventTypes *ret) 
                         .required = true,
                         .custom = types_read},
         };
-        auto_yaml YamlNode *root = NULL;
         EventsFile f = {0};
         size_t errors = p->errors;
-        int r = yaml_parse(file, text, p, &root);
+        int r = yaml_read_map(&(YamlRead){file, p, NULL}, root, fields, ELEMENTSOF(fields), &f);
 
-        *ret = (EventTypes){0};
-        if (r < 0)
-                return r;
-        r = yaml_read_map(&(YamlRead){file, p, NULL}, root, fields, ELEMENTSOF(fields), &f);
         if (r < 0 || p->errors > errors) {
                 event_types_done(&f.types);
                 return r < 0 ? r : -EINVAL;
@@ -228,43 +224,29 @@ int event_types_parse(const char *file, Str text, Problems *p, EventTypes *ret) 
         return 0;
 }
 
-static int file_read(const char *path, Problems *p, char **ret, size_t *len) {
-        auto_fclose FILE *f = fopen(path, "re");
-        auto_free char *text = NULL;
+int event_types_parse(const char *file, Str text, Problems *p, EventTypes *ret) {
+        auto_yaml YamlNode *root = NULL;
+        int r = yaml_parse(file, text, p, &root);
 
-        if (!f)
-                return -errno;
-        text = malloc(YAML_TREE_BYTES_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        *len = fread(text, 1, YAML_TREE_BYTES_MAX + 1, f);
-        if (ferror(f))
-                return -EIO;
-        if (*len > YAML_TREE_BYTES_MAX) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "too-long", NULL, "over 1 MiB");
-                return -EINVAL;
-        }
-        *ret = TAKE(text);
-        return 0;
+        *ret = (EventTypes){0};
+        return r < 0 ? r : root_read(file, root, p, ret);
 }
 
 int event_types_load(const char *const *dirs, unsigned n, Problems *p, EventTypes *ret) {
         *ret = (EventTypes){0};
         while (n-- > 0) {
-                auto_free char *path = NULL, *text = NULL;
-                size_t len = 0;
+                auto_free char *path = NULL;
+                auto_yaml YamlNode *root = NULL;
                 int r;
 
                 if (asprintf(&path, "%s/events.yaml", dirs[n]) < 0) {
                         path = NULL;
                         return -ENOMEM;
                 }
-                r = file_read(path, p, &text, &len);
-                if (r == -ENOENT)
+                if (access(path, F_OK) < 0 && errno == ENOENT)
                         continue;
-                if (r < 0 && r != -EINVAL)
-                        problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "%s", strerror(-r));
-                return r < 0 ? r : event_types_parse(path, (Str){text, len}, p, ret);
+                r = yaml_load(path, p, &root);
+                return r < 0 ? r : root_read(path, root, p, ret);
         }
         return 0;
 }

@@ -78,11 +78,12 @@ static const RuleField *find_field(const RuleSchema *s, const char *name) {
 
 static int unknown_field(Compiler *c, const RuleExpr *e) {
         const char *names[128];
+        char hint[200];
         size_t n = 0;
         for (size_t i = 0; i < c->schema->n && n < ELEMENTSOF(names); i++)
                 names[n++] = c->schema->fields[i].name;
-        return complain(
-                c, e, "unknown-field", nearest_name(e->field, names, n), "unknown field '%.80s'", e->field);
+        return complain(c, e, "unknown-field", names_hint(e->field, names, n, hint, sizeof(hint)),
+                "unknown field '%.80s'", e->field);
 }
 
 static bool read_int(const char *s, int64_t *ret) {
@@ -202,8 +203,37 @@ static int check_enumerated(Compiler *c, const RuleExpr *e, const RuleField *f, 
         for (; f->values[n]; n++)
                 if (strcmp(f->values[n], k->s) == 0)
                         return 0;
-        return complain(c, e, "unknown-value", nearest_name(k->s, f->values, n), "'%s' can't be '%.60s'",
-                e->field, k->s);
+        char hint[200];
+        return complain(c, e, "unknown-value", names_hint(k->s, f->values, n, hint, sizeof(hint)),
+                "'%s' can't be '%.60s'", e->field, k->s);
+}
+
+/* How a value of that type is written. */
+static const char *form_hint(RuleType want, RuleForm form) {
+        switch (want) {
+        case RULE_STRING:
+        case RULE_SET:
+        case RULE_ANY:
+                return form == RULE_FORM_BARE ? "put text in quotes" : NULL;
+        case RULE_INT:
+        case RULE_DOUBLE:
+        case RULE_BOOL:
+                if (form == RULE_FORM_QUOTED)
+                        return "without quotes: in quotes it is a text";
+                return want == RULE_BOOL ? "true or false" : want == RULE_INT ? "a whole number" : "a number";
+        case RULE_DURATION:
+                return "write 500ms, 10s or 2min";
+        case RULE_TIME:
+                return "write 2026-11-21T03:00:00Z";
+        case _RULE_TYPE_MAX:
+                break;
+        }
+        return NULL;
+}
+
+/* The parser reads a field without operator as FIELD == true. */
+static bool stands_alone(const RuleExpr *e, const Literal *l) {
+        return e->op == RULE_EQ && l->form == RULE_FORM_BARE && strcmp(l->text, "true") == 0;
 }
 
 static int add_const(Compiler *c, const RuleExpr *e, const RuleField *f, const Literal *l) {
@@ -222,9 +252,8 @@ static int add_const(Compiler *c, const RuleExpr *e, const RuleField *f, const L
                 return r;
         if (r < 0)
                 return complain(c, e, "type-mismatch",
-                        (want == RULE_STRING || want == RULE_ANY) && l->form == RULE_FORM_BARE
-                                ? "put text in quotes"
-                                : NULL,
+                        stands_alone(e, l) ? "a field that is not yes or no needs an operator and a value"
+                                           : form_hint(want, l->form),
                         "'%.60s' is no %s, as '%s %s' needs", l->text, rule_type_name(want), e->field,
                         rule_op_name(e->op));
         c->r->n_consts++;
@@ -251,12 +280,23 @@ static int add_node(Compiler *c, const RuleExpr *e, RuleNode node, unsigned *ret
         return 0;
 }
 
+/* The operators that go with a type. */
+static const char *fitting_hint(RuleType type, char *out, size_t cap) {
+        const char *names[_RULE_OP_MAX];
+        size_t n = 0;
+        for (int op = 0; op < _RULE_OP_MAX; op++)
+                if (op_rules[op].types & TYPE_BIT(type))
+                        names[n++] = rule_op_name((RuleOp)op);
+        return names_hint("", names, n, out, cap);
+}
+
 static int compile_test(Compiler *c, const RuleExpr *e) {
+        char hint[200];
         const RuleField *f = find_field(c->schema, e->field);
         if (!f || strlen(e->field) >= RULE_FIELD_MAX)
                 return unknown_field(c, e);
         if (!(op_rules[e->op].types & TYPE_BIT(f->type)))
-                return complain(c, e, "type-mismatch", NULL,
+                return complain(c, e, "type-mismatch", fitting_hint(f->type, hint, sizeof(hint)),
                         "'%s' does not go with '%s', which is of type %s", rule_op_name(e->op), e->field,
                         rule_type_name(f->type));
         if (e->n_literals < op_rules[e->op].min || e->n_literals > op_rules[e->op].max)

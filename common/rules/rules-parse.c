@@ -101,7 +101,7 @@ static bool punct(const Parser *ps, const char *s) {
 
 static int parse_literal(Parser *ps, RuleExpr *test) {
         if (ps->kind != TOKEN_WORD && ps->kind != TOKEN_TEXT)
-                return fail(ps, NULL,
+                return fail(ps, "FIELD OPERATOR VALUE, text in quotes",
                         ps->kind == TOKEN_BAD ? "a text that is not closed or a stray character"
                                               : "a value is missing here");
         int r = rule_expr_literal(
@@ -116,7 +116,7 @@ static int parse_literal(Parser *ps, RuleExpr *test) {
 static int parse_list(Parser *ps, RuleExpr *test) {
         next(ps);
         if (punct(ps, "]"))
-                return fail(ps, NULL, "an empty list matches nothing");
+                return fail(ps, "['a', 'b']", "an empty list matches nothing");
         for (;;) {
                 int r = parse_literal(ps, test);
                 if (r < 0)
@@ -126,7 +126,7 @@ static int parse_list(Parser *ps, RuleExpr *test) {
                         return 0;
                 }
                 if (!punct(ps, ","))
-                        return fail(ps, NULL, "',' or ']' is missing here");
+                        return fail(ps, "['a', 'b']", "',' or ']' is missing here");
                 next(ps);
         }
 }
@@ -143,7 +143,7 @@ static int parse_test(Parser *ps, RuleExpr **ret) {
         unsigned line, column;
         locate(ps, ps->start, &line, &column);
         if (ps->kind != TOKEN_WORD)
-                return fail(ps, NULL,
+                return fail(ps, "FIELD OPERATOR VALUE, joined with && or ||",
                         ps->kind == TOKEN_END ? "the expression ends too early"
                                               : "a field, '!' or '(' is missing here");
         auto_rule_expr RuleExpr *test = rule_expr_test(ps->token, RULE_EQ, line, column);
@@ -157,12 +157,13 @@ static int parse_test(Parser *ps, RuleExpr **ret) {
                 next(ps);
                 r = parse_operand(ps, test);
         } else if (ps->kind == TOKEN_WORD || ps->kind == TOKEN_OP) {
-                char name[40];
+                char name[40], hint[200], what[80];
                 const char *names[_RULE_OP_MAX];
                 for (unsigned i = 0; i < _RULE_OP_MAX; i++)
                         names[i] = rule_op_name((RuleOp)i);
-                return fail(ps, nearest_name(str_copy(name, sizeof(name), ps->token), names, _RULE_OP_MAX),
-                        "no such operator");
+                str_copy(name, sizeof(name), ps->token);
+                snprintf(what, sizeof(what), "'%s' is no operator", name);
+                return fail(ps, names_hint(name, names, _RULE_OP_MAX, hint, sizeof(hint)), what);
         } else {
                 r = rule_expr_literal(test, STR_LIT("true"), RULE_FORM_BARE);
         }
@@ -180,7 +181,7 @@ static int parse_unary(Parser *ps, RuleExpr **ret) {
         unsigned line, column;
         locate(ps, ps->start, &line, &column);
         if (++ps->depth > RULE_DEPTH_MAX)
-                return fail(ps, NULL, "nested too deep");
+                return fail(ps, "at most 16 levels; split it into several rules", "nested too deep");
         next(ps);
         auto_rule_expr RuleExpr *inner = NULL;
         int r = negate ? parse_unary(ps, &inner) : parse_or(ps, &inner);
@@ -227,7 +228,7 @@ static int parse_chain(
                 if (r == 0)
                         r = rule_expr_add(group, more);
                 if (r == -E2BIG)
-                        r = fail(ps, NULL, "too many parts");
+                        r = fail(ps, "split it into several rules", "too many parts");
         }
         if (r == 0)
                 *ret = TAKE(group);

@@ -8,7 +8,8 @@ static int convert(const YamlNode *n, const char *file, Problems *p, unsigned de
 
 int rule_expr_yaml_value(RuleExpr *test, const YamlNode *value, const char *file, Problems *p) {
         if (value->kind == YAML_KIND_MAP) {
-                yaml_problem(p, file, value, "bad-value", NULL, "a value is a text or a list, not a map");
+                yaml_problem(p, file, value, "bad-value", "value: x, or value: [x, y]",
+                        "a value is a text or a list, not a map");
                 return -EINVAL;
         }
         if (value->kind == YAML_KIND_LIST) {
@@ -39,6 +40,7 @@ typedef struct TestKeys {
 
 static int find_keys(const YamlNode *n, const char *file, Problems *p, TestKeys *ret) {
         static const char *const known[] = {"field", "op", "value", "all", "any", "not"};
+        char hint[200];
         for (size_t i = 0; i < n->n; i++) {
                 const YamlNode *k = n->items[i];
                 if (strcmp(k->key, "field") == 0) {
@@ -49,7 +51,7 @@ static int find_keys(const YamlNode *n, const char *file, Problems *p, TestKeys 
                         ret->value = k;
                 } else {
                         yaml_problem_key(p, file, k, "unknown-key",
-                                nearest_name(k->key, known, ELEMENTSOF(known)),
+                                names_hint(k->key, known, ELEMENTSOF(known), hint, sizeof(hint)),
                                 "'%.60s' does not belong here", k->key);
                         return -EINVAL;
                 }
@@ -71,9 +73,11 @@ static int convert_test(const YamlNode *n, const char *file, Problems *p, RuleEx
         int op = rule_op_from_string(str_of(name));
         if (op < 0) {
                 const char *names[_RULE_OP_MAX];
+                char hint[200];
                 for (unsigned i = 0; i < _RULE_OP_MAX; i++)
                         names[i] = rule_op_name((RuleOp)i);
-                yaml_problem(p, file, k.op, "unknown-operator", nearest_name(name, names, _RULE_OP_MAX),
+                yaml_problem(p, file, k.op, "unknown-operator", 
+                        names_hint(name, names, _RULE_OP_MAX, hint, sizeof(hint)),
                         "unknown operator '%.40s'", name);
                 return -EINVAL;
         }
@@ -127,7 +131,8 @@ static int convert(const YamlNode *n, const char *file, Problems *p, unsigned de
         bool all = strcmp(only->key, "all") == 0, any = strcmp(only->key, "any") == 0;
         if (all || any) {
                 if (only->kind != YAML_KIND_LIST) {
-                        yaml_problem(p, file, only, "bad-value", NULL, "'%s' takes a list", only->key);
+                        yaml_problem(p, file, only, "bad-value", "a condition a line, each begins with '- '",
+                                "'%s' takes a list", only->key);
                         return -EINVAL;
                 }
                 return convert_list(only, all ? RULE_ALL : RULE_ANY_OF, file, p, depth, ret);

@@ -17,10 +17,18 @@ static const char *named(const YamlNode *n, char *out, size_t cap) {
         return out;
 }
 
+/* What is right but for its quotes is said so. */
+static const char *quotes_hint(const char *what) {
+        return strcmp(what, "a text") == 0 ? NULL : "without quotes: in quotes it is a text";
+}
+
 static int wrong(const char *file, const YamlNode *n, Problems *p, const char *what) {
         char name[80];
-        if (n->kind == YAML_KIND_SCALAR)
-                yaml_problem(p, file, n, "bad-value", NULL, "%smust be %s, is '%.60s'",
+        if (yaml_is_null(n))
+                yaml_problem(p, file, n, "bad-value", NULL, "%smust be %s, nothing stands here",
+                        named(n, name, sizeof(name)), what);
+        else if (n->kind == YAML_KIND_SCALAR)
+                yaml_problem(p, file, n, "bad-value", n->quoted ? quotes_hint(what) : NULL, "%smust be %s, is '%.60s'",
                         named(n, name, sizeof(name)), what, n->text);
         else
                 yaml_problem(p, file, n, "bad-value", NULL, "%smust be %s, is %s",
@@ -52,9 +60,13 @@ int yaml_u64(const char *file, const YamlNode *n, Problems *p, uint64_t min, uin
                 return wrong(file, n, p, "a whole number");
         if (v < min || (max && v > max)) {
                 char name[80];
-                yaml_problem(p, file, n, "out-of-range", NULL, "%smust be between %llu and %llu, is %llu",
-                        named(n, name, sizeof(name)), (unsigned long long)min,
-                        (unsigned long long)(max ? max : UINT64_MAX), (unsigned long long)v);
+                if (max)
+                        yaml_problem(p, file, n, "out-of-range", NULL,
+                                "%smust be between %llu and %llu, is %llu", named(n, name, sizeof(name)),
+                                (unsigned long long)min, (unsigned long long)max, (unsigned long long)v);
+                else
+                        yaml_problem(p, file, n, "out-of-range", NULL, "%smust be at least %llu, is %llu",
+                                named(n, name, sizeof(name)), (unsigned long long)min, (unsigned long long)v);
                 return -EINVAL;
         }
         *ret = v;
@@ -103,8 +115,8 @@ static int read_str(const YamlRead *r, const YamlField *f, const YamlNode *n, vo
                 return rc;
         size_t len = strlen(s);
         if (len >= f->size) {
-                yaml_problem(r->problems, r->file, n, "too-long", NULL, "'%s' is longer than %zu bytes",
-                        f->key, f->size - 1);
+                yaml_problem(r->problems, r->file, n, "too-long", NULL, "'%s' has %zu bytes, at most %zu fit",
+                        f->key, len, f->size - 1);
                 return -EINVAL;
         }
         str_copy(at, f->size, (Str){s, len});
@@ -125,8 +137,10 @@ static int read_enum(const YamlRead *r, const YamlField *f, const YamlNode *n, v
                 return rc;
         int v = f->from_string(str_of(s));
         if (v < 0) {
+                char hint[200];
                 yaml_problem(r->problems, r->file, n, "unknown-value",
-                        nearest_name(s, f->names, count_names(f->names)), "'%s' knows no '%.60s'", f->key, s);
+                        names_hint(s, f->names, count_names(f->names), hint, sizeof(hint)),
+                        "'%s' knows no '%.60s'", f->key, s);
                 return -EINVAL;
         }
         *(int *)at = v;
@@ -161,11 +175,12 @@ static int read_field(const YamlRead *r, const YamlField *f, const YamlNode *n, 
 
 static void unknown_key(const YamlRead *r, const YamlNode *n, const YamlField *fields, size_t n_fields) {
         const char *names[64];
+        char hint[200];
         size_t k = 0;
         for (size_t i = 0; i < n_fields && k < ELEMENTSOF(names); i++)
                 names[k++] = fields[i].key;
-        yaml_problem_key(r->problems, r->file, n, "unknown-key", nearest_name(n->key, names, k),
-                "unknown key '%.60s'", n->key);
+        yaml_problem_key(r->problems, r->file, n, "unknown-key",
+                names_hint(n->key, names, k, hint, sizeof(hint)), "unknown key '%.60s'", n->key);
 }
 
 int yaml_read_map(

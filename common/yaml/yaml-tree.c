@@ -15,6 +15,7 @@
 
 typedef struct Builder {
         const char *file;
+        Str text;
         Problems *p;
         YamlNode *root;
         YamlNode *stack[YAML_TREE_DEPTH_MAX];
@@ -48,8 +49,8 @@ static int duplicate_key(Builder *b, const YamlNode *parent, const char *key, ya
         if (!old)
                 return 0;
         problem_add(b->p, PROBLEM_ERROR, b->file, (unsigned)at.line + 1, (unsigned)at.column + 1,
-                "duplicate-key", NULL, "key '%s' stands here a second time, first in line %u", key,
-                old->key_line);
+                "duplicate-key", "keep one of the two", "key '%.60s' stands here a second time, first in line %u",
+                key, old->key_line);
         return -EINVAL;
 }
 
@@ -90,7 +91,7 @@ static int on_scalar(Builder *b, const yaml_event_t *e) {
         bool is_key = parent && parent->kind == YAML_KIND_MAP && !b->key;
 
         if (strlen(value) != e->data.scalar.length)
-                return complain(b, e->start_mark, "bad-text", NULL, "a text must not contain a NUL byte");
+                return complain(b, e->start_mark, "bad-text", "take \\0 out", "a text must not contain a NUL byte");
         if (is_key) {
                 int r = duplicate_key(b, parent, value, e->start_mark);
                 if (r < 0)
@@ -120,9 +121,10 @@ static int on_scalar(Builder *b, const yaml_event_t *e) {
 static int on_open(Builder *b, const yaml_event_t *e, YamlKind kind) {
         YamlNode *parent = b->depth ? b->stack[b->depth - 1] : NULL;
         if (parent && parent->kind == YAML_KIND_MAP && !b->key)
-                return complain(b, e->start_mark, "bad-key", NULL, "a key must be a plain text");
+                return complain(b, e->start_mark, "bad-key", "KEY: value", "a key must be a plain text");
         if (b->depth == YAML_TREE_DEPTH_MAX)
-                return complain(b, e->start_mark, "too-deep", NULL, "nested deeper than 32 levels");
+                return complain(b, e->start_mark, "too-deep", "no policy needs that; is an indentation wrong?",
+                        "nested deeper than 32 levels");
         YamlNode *node = calloc(1, sizeof(*node));
         if (!node)
                 return -ENOMEM;
@@ -167,7 +169,7 @@ static int refuse_extras(Builder *b, const yaml_event_t *e) {
         if (tag)
                 return complain(b, e->start_mark, "tag", "leave it out", "tags are not allowed");
         if (++b->nodes > YAML_TREE_NODES_MAX)
-                return complain(b, e->start_mark, "too-big", NULL, "more than 65536 nodes");
+                return complain(b, e->start_mark, "too-big", "split the file", "more than 65536 nodes");
         return 0;
 }
 
@@ -206,12 +208,32 @@ static int on_event(Builder *b, const yaml_event_t *e) {
         return 0;
 }
 
+static yaml_mark_t mark_of(Str text, size_t offset) {
+        yaml_mark_t at = {.index = offset};
+        for (size_t i = 0; i < offset && i < text.n; i++) {
+                at.column = text.p[i] == '\n' ? 0 : at.column + 1;
+                at.line += text.p[i] == '\n';
+        }
+        return at;
+}
+
 static int parser_problem(Builder *b, const yaml_parser_t *parser) {
         if (parser->error == YAML_MEMORY_ERROR)
                 return -ENOMEM;
-        problem_add(b->p, PROBLEM_ERROR, b->file, (unsigned)parser->problem_mark.line + 1,
-                (unsigned)parser->problem_mark.column + 1, "yaml-syntax", parser->context, "%s",
-                parser->problem ? parser->problem : "no YAML");
+        const char *problem = parser->problem ? parser->problem : "no YAML";
+        yaml_mark_t at = parser->problem_mark;
+        char hint[200] = "";
+        if (parser->error == YAML_READER_ERROR) { /* which has no mark, only an offset */
+                at = mark_of(b->text, parser->problem_offset);
+                str_copy(hint, sizeof(hint), STR_LIT("save the file as UTF-8 text"));
+        } else if (b->text.n > at.index && b->text.p[at.index] == '\t') {
+                str_copy(hint, sizeof(hint), STR_LIT("indent with spaces, YAML takes no tabs"));
+        } else if (parser->context) {
+                snprintf(hint, sizeof(hint), "%s that begins in line %zu", parser->context,
+                        parser->context_mark.line + 1);
+        }
+        problem_add(b->p, PROBLEM_ERROR, b->file, (unsigned)at.line + 1, (unsigned)at.column + 1,
+                "yaml-syntax", hint, "%s", problem);
         return -EINVAL;
 }
 
@@ -232,11 +254,11 @@ static int build(Builder *b, yaml_parser_t *parser) {
 
 int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret) {
         yaml_parser_t parser;
-        Builder b = {.file = file, .p = p};
+        Builder b = {.file = file, .text = text, .p = p};
 
         *ret = NULL;
         if (text.n > YAML_TREE_BYTES_MAX) {
-                problem_add(p, PROBLEM_ERROR, file, 0, 0, "too-big", NULL, "larger than 1 MiB");
+                problem_add(p, PROBLEM_ERROR, file, 0, 0, "too-big", "split the file", "larger than 1 MiB");
                 return -EINVAL;
         }
         if (!yaml_parser_initialize(&parser))
@@ -247,7 +269,9 @@ int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret) {
         yaml_parser_delete(&parser);
         free(b.key);
         if (r == 0 && !b.root) {
-                problem_add(p, PROBLEM_ERROR, file, 0, 0, "empty", NULL, "nothing stands in it");
+                problem_add(p, PROBLEM_ERROR, file, 0, 0, "empty",
+                        "take the file away: then the one of the directory before it counts",
+                        "nothing stands in the file");
                 r = -EINVAL;
         }
         if (r < 0) {
@@ -259,7 +283,12 @@ int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret) {
 }
 
 static int load_failed(Problems *p, const char *path, int error) {
-        problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: %s", strerror(-error));
+        if (error == -ENXIO)
+                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: not a regular file");
+        else
+                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable",
+                        error == -EFBIG ? "a policy file has at most 1 MiB" : NULL, "can't be read: %s",
+                        strerror(-error));
         return error;
 }
 

@@ -8,10 +8,6 @@ static bool continuation(char c) {
         return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-static bool control(char c) {
-        return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
 static int width_of(const char *p, size_t n) {
         int w = 0;
         for (size_t i = 0; i < n; i++)
@@ -19,14 +15,24 @@ static int width_of(const char *p, size_t n) {
         return w;
 }
 
+static void put_clean(FILE *f, Str s, bool tabs) {
+        while (s.n > 0) {
+                size_t bad = tabs && *s.p == '\t' ? 0 : str_unprintable(s),
+                       step = bad ? bad : str_utf8_step(s);
+                if (bad)
+                        fputc('?', f);
+                else
+                        fwrite(s.p, 1, step, f);
+                s = (Str){s.p + step, s.n - step};
+        }
+}
+
 static void put(FILE *f, const char *p, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                fputc(control(p[i]) ? '?' : p[i], f);
+        put_clean(f, (Str){p, n}, false);
 }
 
 void text_clean(Str s) {
-        for (size_t i = 0; i < s.n; i++)
-                putchar(s.p[i] != '\t' && control(s.p[i]) ? '?' : s.p[i]);
+        put_clean(stdout, s, true);
 }
 
 /* Length of the word at text; "[record 72]" is one. */
@@ -83,13 +89,14 @@ void text_errorf(const char *fmt, ...) {
 bool text_whole;
 
 void text_cell(const char *text, int width, bool last) {
+        size_t n = 0;
         int w = 0;
-        for (; *text; text++) {
-                if (!text_whole && !continuation(*text) && w == width)
+        for (; text[n]; n++) {
+                if (!text_whole && !continuation(text[n]) && w == width)
                         break;
-                w += !continuation(*text);
-                put(stdout, text, 1);
+                w += !continuation(text[n]);
         }
+        put(stdout, text, n);
         if (!last)
                 printf("%*s ", w < width ? width - w : 0, "");
         else

@@ -57,7 +57,9 @@ static const struct {
         {"a: \"\\0\"\n", "bad-text", 1, 4},
         {"", "empty", 0, 0},
         {"# only a comment\n", "empty", 0, 0},
-        {"a: \xff\n", "yaml-syntax", 1, 1},
+        {"a: \xff\n", "yaml-syntax", 1, 4},
+        {"a: 1\nb: \xc3\x28\n", "yaml-syntax", 2, 5},
+        {"a:\n\tb: 1\n", "yaml-syntax", 2, 1},
 };
 
 START_TEST(refuses) {
@@ -66,6 +68,30 @@ START_TEST(refuses) {
         ck_assert_str_eq(problems.items[0].code, refused[_i].code);
         ck_assert_uint_eq(problems.items[0].line, refused[_i].line);
         ck_assert_uint_eq(problems.items[0].column, refused[_i].column);
+}
+END_TEST
+
+/* What a person reads, whole. */
+static const struct {
+        const char *text, *words;
+} said[] = {
+        {"a: 1\nb: 2\na: 3\n",
+                "f.yaml:3:1: key 'a' stands here a second time, first in line 1 (keep one of the two)"},
+        {"a: [1\n",
+                "f.yaml:2:1: did not find expected ',' or ']' (while parsing a flow sequence that begins in "
+                "line 1)"},
+        {"a: 1\nb: \xc3\x28\n", "f.yaml:2:5: invalid trailing UTF-8 octet (save the file as UTF-8 text)"},
+        {"a:\n\tb: 1\n", "f.yaml:2:1: found character that cannot start any token (indent with spaces, YAML "
+                         "takes no tabs)"},
+        {"", "f.yaml: nothing stands in the file (take the file away: then the one of the directory before "
+             "it "
+             "counts)"},
+};
+
+START_TEST(says_where_and_what_to_do) {
+        char text[PROBLEM_TEXT_MAX];
+        ck_assert_ptr_null(parse(said[_i].text));
+        ck_assert_str_eq(problem_format(&problems.items[0], text, sizeof(text)), said[_i].words);
 }
 END_TEST
 
@@ -179,17 +205,20 @@ static const struct {
         const char *text, *code, *hint;
         unsigned line, column;
 } bad[] = {
-        {"name: a\nnmae: b\n", "unknown-key", "name", 2, 1},
+        {"name: a\nnmae: b\n", "unknown-key", "did you mean 'name'?", 2, 1},
         {"on: yes\n", "missing-key", "", 1, 1},
         {"name: toolongname\n", "too-long", "", 1, 7},
         {"name: a\ncount: 11\n", "out-of-range", "", 2, 8},
         {"name: a\ncount: 0\n", "out-of-range", "", 2, 8},
-        {"name: a\ncount: '7'\n", "bad-value", "", 2, 8},
+        {"name: a\ncount: '7'\n", "bad-value", "without quotes: in quotes it is a text", 2, 8},
         {"name: a\ncount: -1\n", "bad-value", "", 2, 8},
         {"name: a\non: maybe\n", "bad-value", "", 2, 5},
         {"name: a\nwait: soon\n", "bad-value", "", 2, 7},
         {"name: a\nshare: nan\n", "bad-value", "", 2, 8},
-        {"name: a\nkind: tow\n", "unknown-value", "two", 2, 7},
+        {"name: a\nkind: tow\n", "unknown-value", "did you mean 'two'?", 2, 7},
+        {"name: a\nkind: eleven\n", "unknown-value", "one of: one, two", 2, 7},
+        {"name: a\nbananas: b\n", "unknown-key",
+                "one of: name, on, count, wait, size, share, kind, rest, items", 2, 1},
         {"name: [a]\n", "bad-value", "", 1, 7},
         {"name:\n", "bad-value", "", 1, 6},
         {"name: a\nitems: x\n", "bad-value", "", 2, 8},
@@ -221,6 +250,7 @@ int main(void) {
         tcase_add_checked_fixture(t, setup, teardown);
         tcase_add_test(t, tree_with_marks);
         tcase_add_loop_test(t, refuses, 0, ELEMENTSOF(refused));
+        tcase_add_loop_test(t, says_where_and_what_to_do, 0, ELEMENTSOF(said));
         tcase_add_test(t, limits);
         tcase_add_test(t, load_refuses_other_than_files);
         tcase_add_test(t, reads_by_table);

@@ -51,6 +51,16 @@ START_TEST(no_injection) {
         log_info("a\nb", LOG_STR("k", "x\n2026 error prog: forged\x1b[2J"), LOG_STR("l", "a=b"));
         ck_assert_str_eq(line(), "2026-11-21T03:00:00.123Z info prog: a b k=\"x\\n2026 error prog: "
                                  "forged\\u001b[2J\" l=\"a=b\"\n");
+        log_info("a\xc2\x9b"
+                 "2J",
+                LOG_STR("k", "\xc2\x9b"
+                             "2J"),
+                LOG_STR("l", "\x9b"
+                             "2J\x7f"),
+                LOG_STR("m", "\xc3\xa9"));
+        ck_assert_str_eq(line(), "2026-11-21T03:00:00.123Z info prog: a 2J k=\"??2J\" l=\"\xef\xbf\xbd"
+                                 "2J?\" "
+                                 "m=\xc3\xa9\n");
 }
 END_TEST
 

@@ -196,6 +196,31 @@ static uint64_t fixed(void *user) {
         return *(uint64_t *)user;
 }
 
+START_TEST(hints_of_names) {
+        static const char *const names[] = {"Restart", "RestartSec", "Requires", "User"};
+        char hint[200], small[24];
+
+        ck_assert_str_eq(names_hint("Restrt", names, 4, hint, sizeof(hint)), "did you mean 'Restart'?");
+        ck_assert_str_eq(names_hint("Bananas", names, 4, hint, sizeof(hint)),
+                "one of: Restart, RestartSec, Requires, User");
+        ck_assert_str_eq(names_hint("Bananas", names, 4, small, sizeof(small)), "one of: Restart, ...");
+        ck_assert_str_eq(names_hint("Bananas", names, 0, hint, sizeof(hint)), "");
+}
+END_TEST
+
+/* What a problem quotes is somebody else's: no control character of any size, no broken UTF-8. */
+START_TEST(problems_are_clean) {
+        Problems p = {0};
+        char text[PROBLEM_TEXT_MAX];
+
+        problem_add(&p, PROBLEM_ERROR, "f", 1, 0, "c", NULL, "'%s'",
+                "a\x1b[2J\n\x7f b\xc2\x9b"
+                "2J \xff \xc3\xa9");
+        ck_assert_str_eq(problem_format(&p.items[0], text, sizeof(text)), "f:1: 'a?[2J?? b??2J ? \xc3\xa9'");
+        problems_done(&p);
+}
+END_TEST
+
 START_TEST(clock_seam) {
         uint64_t now = 5000000123u;
         const ClockSource source = {fixed, fixed, &now};
@@ -237,4 +262,4 @@ START_TEST(sha) {
 END_TEST
 
 TEST_MAIN("text", patterns, durations, sizes_and_numbers, names_and_utf8, times, small_ones, buffers,
-        problems_are_bounded, nearest, clock_seam, sha)
+        problems_are_bounded, problems_are_clean, nearest, hints_of_names, clock_seam, sha)

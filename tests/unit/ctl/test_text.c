@@ -73,6 +73,10 @@ END_TEST
 START_TEST(control_characters_do_not_pass) {
         PRINTED(text_wrap(0, 0, "a\033[2Jb\007 c\x7f"));
         ck_assert_str_eq(printed, "a?[2Jb? c?\n");
+        PRINTED(text_wrap(0, 0,
+                "a\xc2\x9b"
+                "2Jb \xff"));
+        ck_assert_str_eq(printed, "a?2Jb ?\n");
         PRINTED(text_cell("a\033b", 8, true));
         ck_assert_str_eq(printed, "a?b\n");
         PRINTED(text_clean(str_of("a\tb\rc")));

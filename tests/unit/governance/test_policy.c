@@ -53,7 +53,7 @@ END_TEST
 static const struct {
         const char *file, *text, *code, *hint;
 } bad[] = {
-        {"governance.yaml", RULE("effect: alow"), "unknown-value", "allow"},
+        {"governance.yaml", RULE("effect: alow"), "unknown-value", "did you mean 'allow'?"},
         {"governance.yaml", RULE("effect: allow, tier: unit"), "contradiction", ""},
         {"governance.yaml", RULE("effect: allow, tier: lockdown"), "contradiction", ""},
         {"governance.yaml", RULE("effect: deny, tier: constitutional"), "unknown-value", ""},
@@ -67,10 +67,13 @@ static const struct {
                 ""},
         {"governance.yaml", RULE("effect: require_approval, approvals: {operator: 1, admin: 1}"),
                 "approvers-missing", ""},
-        {"governance.yaml", RULE("effect: allow, when: \"action == 'hael'\""), "unknown-value", "heal"},
-        {"governance.yaml", RULE("effect: allow, when: 'actor.turst > 3'"), "unknown-field", "actor.trust"},
+        {"governance.yaml", RULE("effect: allow, when: \"action == 'hael'\""), "unknown-value",
+                "did you mean 'heal'?"},
+        {"governance.yaml", RULE("effect: allow, when: 'actor.turst > 3'"), "unknown-field",
+                "did you mean 'actor.trust'?"},
         {"governance.yaml", RULE("effect: allow, when: 'context.budget.none > 0'"), "unknown-field", ""},
-        {"governance.yaml", RULE("effect: allow, whne: 'context.paused'"), "unknown-key", "when"},
+        {"governance.yaml", RULE("effect: allow, whne: 'context.paused'"), "unknown-key",
+                "did you mean 'when'?"},
         {"governance.yaml", API "rules:\n- {id: c, effect: deny, reason: r}\n", "duplicate", ""},
         {"governance.yaml", API "rules: []\napprovals: {expires: 16min}\n", "out-of-range", ""},
         {"governance.yaml",
@@ -101,7 +104,7 @@ static const struct {
         {"trust.yaml", API "initial: 150\nceiling: 100\noutcomes: {ok: 1}\n", "out-of-range", ""},
         {"trust.yaml", API "initial: 50\noutcomes: {good: 1}\n", "unknown-key", ""},
         {"roles.yaml", API "roles: {owner: {}}\n", "unknown-key", ""},
-        {"roles.yaml", API "roles: {admin: {uid: [1]}}\n", "unknown-key", "uids"},
+        {"roles.yaml", API "roles: {admin: {uid: [1]}}\n", "unknown-key", "did you mean 'uids'?"},
 };
 
 START_TEST(load_errors) {
