@@ -113,8 +113,8 @@ const char *nearest_name(const char *name, const char *const *names, size_t n) {
                 if (other > NAME_LEN_MAX)
                         continue;
                 d = edit_distance(name, len, names[i], other);
-                /* A hint that shares no letter with what was written helps nobody. */
-                if (d < best_distance && d < len && d < other) {
+                /* A hint that shares less than half of what was written helps nobody. */
+                if (d < best_distance && 2 * d <= len + 1 && d < other) {
                         best = names[i];
                         best_distance = d;
                 }

@@ -88,8 +88,8 @@ static bool needs_quotes(const char *s) {
         return false;
 }
 
-/* One JSON string: also the text form's way to keep control bytes of others out of a terminal. JSON leaves DEL and
- * U+0080 to U+009F as they are; a terminal obeys them. */
+/* One JSON string: also the text form's way to keep control bytes of others out of a terminal. JSON leaves
+ * DEL and U+0080 to U+009F as they are; a terminal obeys them. */
 static int put_quoted(Buf *b, const char *s) {
         size_t at = b->len;
         JsonWriter w;
@@ -235,4 +235,16 @@ void log_write(LogLevel level, const char *message, const LogField *fields) {
         buf_append(&b, "\n", 1);
         write_line(line, b.len);
         errno = saved;
+}
+
+bool log_limit(LogLimit *l, uint64_t *held) {
+        uint64_t now = clock_boot_us();
+
+        if (l->next_us && now < l->next_us) {
+                l->held++;
+                return false;
+        }
+        *held = l->held;
+        *l = (LogLimit){.next_us = now + LOG_LIMIT_US};
+        return true;
 }

@@ -37,6 +37,14 @@ uint64_t log_dropped(void);
 typedef bool (*LogSink)(void *user, const void *line, size_t n);
 void log_set_sink(LogSink fn, void *user);
 
+/* For a line that others can cause at will: true at most once in LOG_LIMIT_US, *held is then how many were held back
+ * since the last one that was written. */
+#define LOG_LIMIT_US 10000000u
+typedef struct LogLimit {
+        uint64_t next_us, held; /* 0: nothing was written yet */
+} LogLimit;
+bool log_limit(LogLimit *l, uint64_t *held);
+
 #define LOG_AT(level, message, ...)                                                                          \
         log_write((level), (message), (const LogField[]){__VA_ARGS__ __VA_OPT__(, ) {LOG_FIELD_END, 0, 0, 0}})
 #define log_error(m, ...)   LOG_AT(LOG_LEVEL_ERROR, m, __VA_ARGS__)

@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ static int wrong(const char *file, const YamlNode *n, Problems *p, const char *w
                 yaml_problem(p, file, n, "bad-value", NULL, "%smust be %s, nothing stands here",
                         named(n, name, sizeof(name)), what);
         else if (n->kind == YAML_KIND_SCALAR)
-                yaml_problem(p, file, n, "bad-value", n->quoted ? quotes_hint(what) : NULL, "%smust be %s, is '%.60s'",
-                        named(n, name, sizeof(name)), what, n->text);
+                yaml_problem(p, file, n, "bad-value", n->quoted ? quotes_hint(what) : NULL,
+                        "%smust be %s, is '%.60s'", named(n, name, sizeof(name)), what, n->text);
         else
                 yaml_problem(p, file, n, "bad-value", NULL, "%smust be %s, is %s",
                         named(n, name, sizeof(name)), what, yaml_kind_name(n));
@@ -60,7 +61,10 @@ int yaml_u64(const char *file, const YamlNode *n, Problems *p, uint64_t min, uin
                 return wrong(file, n, p, "a whole number");
         if (v < min || (max && v > max)) {
                 char name[80];
-                if (max)
+                if (max == min && max)
+                        yaml_problem(p, file, n, "out-of-range", NULL, "%smust be %llu, is %llu",
+                                named(n, name, sizeof(name)), (unsigned long long)min, (unsigned long long)v);
+                else if (max)
                         yaml_problem(p, file, n, "out-of-range", NULL,
                                 "%smust be between %llu and %llu, is %llu", named(n, name, sizeof(name)),
                                 (unsigned long long)min, (unsigned long long)max, (unsigned long long)v);
@@ -106,6 +110,19 @@ int yaml_size(const char *file, const YamlNode *n, Problems *p, uint64_t *ret) {
         if (n->kind != YAML_KIND_SCALAR || !*n->text || parse_size(n->text, ret) < 0)
                 return wrong(file, n, p, "a size such as 4096 or 64M");
         return 0;
+}
+
+int yaml_version(const YamlRead *r, const YamlNode *n, const char *want) {
+        const char *s = "";
+        char hint[80];
+        if (yaml_str(r->file, n, r->problems, &s) < 0)
+                return -EINVAL;
+        if (strcmp(s, want) == 0)
+                return 0;
+        snprintf(hint, sizeof(hint), "this version of Guardian reads %s", want);
+        yaml_problem(r->problems, r->file, n, "unknown-value", hint, "unknown %s '%.40s'",
+                n->key ? n->key : "version", s);
+        return -EINVAL;
 }
 
 static int read_str(const YamlRead *r, const YamlField *f, const YamlNode *n, void *at) {

@@ -49,8 +49,8 @@ static int duplicate_key(Builder *b, const YamlNode *parent, const char *key, ya
         if (!old)
                 return 0;
         problem_add(b->p, PROBLEM_ERROR, b->file, (unsigned)at.line + 1, (unsigned)at.column + 1,
-                "duplicate-key", "keep one of the two", "key '%.60s' stands here a second time, first in line %u",
-                key, old->key_line);
+                "duplicate-key", "keep one of the two",
+                "key '%.60s' stands here a second time, first in line %u", key, old->key_line);
         return -EINVAL;
 }
 
@@ -91,7 +91,8 @@ static int on_scalar(Builder *b, const yaml_event_t *e) {
         bool is_key = parent && parent->kind == YAML_KIND_MAP && !b->key;
 
         if (strlen(value) != e->data.scalar.length)
-                return complain(b, e->start_mark, "bad-text", "take \\0 out", "a text must not contain a NUL byte");
+                return complain(
+                        b, e->start_mark, "bad-text", "take \\0 out", "a text must not contain a NUL byte");
         if (is_key) {
                 int r = duplicate_key(b, parent, value, e->start_mark);
                 if (r < 0)
@@ -123,8 +124,8 @@ static int on_open(Builder *b, const yaml_event_t *e, YamlKind kind) {
         if (parent && parent->kind == YAML_KIND_MAP && !b->key)
                 return complain(b, e->start_mark, "bad-key", "KEY: value", "a key must be a plain text");
         if (b->depth == YAML_TREE_DEPTH_MAX)
-                return complain(b, e->start_mark, "too-deep", "no policy needs that; is an indentation wrong?",
-                        "nested deeper than 32 levels");
+                return complain(b, e->start_mark, "too-deep",
+                        "no policy needs that; is an indentation wrong?", "nested deeper than 32 levels");
         YamlNode *node = calloc(1, sizeof(*node));
         if (!node)
                 return -ENOMEM;
@@ -284,7 +285,8 @@ int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret) {
 
 static int load_failed(Problems *p, const char *path, int error) {
         if (error == -ENXIO)
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: not a regular file");
+                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL,
+                        "can't be read: not a regular file");
         else
                 problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable",
                         error == -EFBIG ? "a policy file has at most 1 MiB" : NULL, "can't be read: %s",

@@ -69,6 +69,9 @@ typedef struct YamlRead {
         Problems *problems;
         void *user; /* for custom readers */
 } YamlRead;
+
+/* A version that is exactly `want`; else refused, naming both. */
+int yaml_version(const YamlRead *r, const YamlNode *n, const char *want);
 typedef enum YamlFieldType {
         YAML_FIELD_STR,      /* char[size]; too long is an error */
         YAML_FIELD_BOOL,     /* bool */

@@ -64,6 +64,32 @@ START_TEST(no_injection) {
 }
 END_TEST
 
+static uint64_t at_us;
+static uint64_t settable(void *user) {
+        (void)user;
+        return at_us * 1000;
+}
+
+/* Who can cause a line at will gets one in ten seconds, and the count of the others. */
+START_TEST(limited_lines) {
+        static const ClockSource ticking = {settable, settable, NULL};
+        LogLimit l = {0};
+        uint64_t held = 7;
+
+        clock_set_source(&ticking);
+        at_us = 1000;
+        ck_assert(log_limit(&l, &held));
+        ck_assert_uint_eq(held, 0);
+        at_us += LOG_LIMIT_US - 1;
+        ck_assert(!log_limit(&l, &held));
+        ck_assert(!log_limit(&l, &held));
+        at_us += 1;
+        ck_assert(log_limit(&l, &held));
+        ck_assert_uint_eq(held, 2);
+        ck_assert(!log_limit(&l, &held));
+}
+END_TEST
+
 START_TEST(json_lines) {
         begin(LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
         log_debug("m", LOG_STR("s", "q\""), LOG_U64("big", UINT64_MAX), LOG_I64("i", -1));
@@ -116,4 +142,5 @@ START_TEST(levels) {
 }
 END_TEST
 
-TEST_MAIN("log", text_lines, no_injection, json_lines, long_lines_stay_whole, full_reader_drops, levels)
+TEST_MAIN("log", text_lines, no_injection, limited_lines, json_lines, long_lines_stay_whole,
+        full_reader_drops, levels)

@@ -188,6 +188,8 @@ START_TEST(nearest) {
         ck_assert_str_eq(nearest_name("RestartSecs", names, 4), "RestartSec");
         ck_assert_ptr_null(nearest_name("Bananas", names, 4));
         ck_assert_ptr_null(nearest_name("Xy", names, 4));
+        ck_assert_str_eq(nearest_name("Usre", names, 4), "User");
+        ck_assert_ptr_null(nearest_name("Ours", names, 4));
         ck_assert_ptr_null(nearest_name("", names, 4));
 }
 END_TEST
