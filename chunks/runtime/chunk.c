@@ -52,13 +52,14 @@ static void begin_stop(Chunk *c) {
 }
 
 static void on_orphan_limit(uv_timer_t *h) {
-        log_error("still not stopped without guardian, exiting");
+        log_error("guardian is gone and what was begun did not end in time: ending without it",
+                LOG_U64("limit_ms", ORPHAN_LIMIT_MS));
         chunk_exit(h->data, 1);
 }
 
 void chunk_control_lost(Chunk *c, int error, const char *reason) {
         if (error < 0) {
-                log_error("control pipe failed", LOG_STR("reason", reason));
+                log_error("control pipe failed, ending", LOG_STR("reason", reason), LOG_ERRNO(error));
                 chunk_exit(c, 1);
                 return;
         }
@@ -71,12 +72,25 @@ static void on_term(uv_signal_t *h, int signum) {
         begin_stop(h->data);
 }
 
+/* ---- policies */
+void chunk_log_problems(Chunk *c, const Problems *p) {
+        static const LogLevel levels[] = {LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR};
+        char text[PROBLEM_TEXT_MAX];
+
+        for (size_t i = 0; i < p->n; i++)
+                LOG_AT(levels[p->items[i].severity], problem_format(&p->items[i], text, sizeof(text)));
+        if (p->dropped)
+                log_warning("more was found in the policies than is told", LOG_U64("problems", p->dropped));
+        c->priv->bad_policy |= p->errors > 0;
+}
+
 /* ---- the control pipe */
 static void send_control(Chunk *c, const MsgBuilder *b) {
         int r = link_send(c->control, b, (Str){0});
 
         if (r < 0 && r != -EPIPE) {
-                log_error("cannot answer guardian", LOG_STR("type", msg_type_name(b->type)), LOG_ERRNO(r));
+                log_error("cannot answer guardian, ending", LOG_STR("type", msg_type_name(b->type)),
+                        LOG_ERRNO(r));
                 chunk_exit(c, 1);
         }
 }
@@ -113,8 +127,9 @@ static void take_hello(Chunk *c, const Msg *m) {
         str_copy(c->mode, sizeof(c->mode), msg_str(m, TAG_MODE));
         while (msg_next_str(m, TAG_POLICY_DIR, &pos, &dir)) {
                 if (c->n_policy_dirs == ELEMENTSOF(c->policy_dirs)) {
-                        log_error(
-                                "too many policy directories", LOG_U64("limit", ELEMENTSOF(c->policy_dirs)));
+                        log_error("more policy directories than a chunk takes, ending",
+                                LOG_U64("limit", ELEMENTSOF(c->policy_dirs)),
+                                LOG_STR("hint", "give fewer --policies DIR"));
                         chunk_exit(c, 1);
                         return;
                 }
@@ -133,7 +148,12 @@ static void on_hello(Chunk *c, const Msg *m) {
         c->priv->greeted = true;
         r = c->ops->init ? c->ops->init(c, c->user) : 0;
         if (r < 0) {
-                log_error("cannot start", LOG_UNIT(c->unit), LOG_ERRNO(r));
+                if (c->priv->bad_policy)
+                        log_error("cannot start: the policies do not load, see above", LOG_UNIT(c->unit),
+                                LOG_STR("hint", "mend them; guardian --check --policies DIR reads all and "
+                                                "starts nothing"));
+                else
+                        log_error("cannot start", LOG_UNIT(c->unit), LOG_ERRNO(r));
                 chunk_exit(c, 1);
                 return;
         }
@@ -186,7 +206,8 @@ void chunk_on_control(Chunk *c, Msg *m) {
         if (c->priv->exiting)
                 return;
         if (c->priv->greeted == (m->type == MSG_HELLO)) {
-                log_error(c->priv->greeted ? "a second HELLO" : "the first message is not HELLO",
+                log_error(c->priv->greeted ? "guardian sent a second HELLO, ending"
+                                           : "guardian's first message is not HELLO, ending",
                         LOG_STR("type", msg_type_name(m->type)));
                 chunk_exit(c, 1);
                 return;
@@ -204,7 +225,7 @@ void chunk_on_control(Chunk *c, Msg *m) {
 }
 
 static void on_hello_limit(uv_timer_t *h) {
-        log_error("no HELLO from guardian in time", LOG_U64("limit_ms", HELLO_LIMIT_MS));
+        log_error("no HELLO from guardian in time, ending", LOG_U64("limit_ms", HELLO_LIMIT_MS));
         chunk_exit(h->data, 1);
 }
 
@@ -231,8 +252,8 @@ static int begin(Chunk *c) {
         int r = open_control(c);
 
         if (r < 0) {
-                log_error(
-                        "no control pipe on descriptor 3: this program is started by guardian", LOG_ERRNO(r));
+                log_error("no control pipe on descriptor 3: this program is started by guardian",
+                        LOG_STR("hint", "as a unit of Type=chunk; by hand there is --check DIR.."));
                 return r;
         }
         uv_signal_init(&c->loop, &c->priv->term);
@@ -302,7 +323,7 @@ static int run(const ChunkOps *ops, void *user) {
         return status;
 }
 
-static int check_policies(char **dirs, int n) {
+static int check_policies(const char *program, char **dirs, int n) {
         Problems problems = {0};
         int r;
 
@@ -313,14 +334,16 @@ static int check_policies(char **dirs, int n) {
                 return 0;
         r = policy_checker((const char *const *)dirs, (unsigned)n, &problems);
         for (size_t i = 0; i < problems.n; i++) {
-                static const char *const words[] = {"note", "warning", "error"};
-                char text[800];
+                static const char *const words[] = {"note: ", "warning: ", ""};
+                char text[PROBLEM_TEXT_MAX];
 
-                printf("%s: %s\n", words[problems.items[i].severity],
+                printf("%s%s\n", words[problems.items[i].severity],
                         problem_format(&problems.items[i], text, sizeof(text)));
         }
         if (r < 0 && problems.errors == 0)
-                log_error("check failed", LOG_ERRNO(r));
+                fprintf(stderr, "%s: the policies can't be checked: %s\n", program, strerror(-r));
+        if (problems.dropped)
+                printf("and %zu more\n", problems.dropped);
         r = r < 0 || problems.errors > 0 ? EXIT_POLICY : 0;
         problems_done(&problems);
         return r;
@@ -336,7 +359,7 @@ int chunk_main(int argc, char **argv, const ChunkOps *ops, void *user) {
         if (argc > 1 && strcmp(argv[1], "--check") == 0) {
                 if (!policy_checker) /* a chunk without policies has nothing to refuse */
                         return 0;
-                int r = check_policies(argv + 2, argc - 2);
+                int r = check_policies(ops->program, argv + 2, argc - 2);
 
                 if (r != EXIT_USAGE)
                         return r;

@@ -70,6 +70,9 @@ struct Chunk {
  * when ops has a checker set with chunk_set_checker() before. */
 int chunk_main(int argc, char **argv, const ChunkOps *ops, void *user);
 void chunk_set_checker(int (*check)(const char *const *dirs, unsigned n, Problems *problems));
+/* Logs what a load of policies found, errors as errors. With an error among them the chunk, should init then fail,
+ * says that the policies are why. */
+void chunk_log_problems(Chunk *c, const Problems *p);
 void chunk_ready(Chunk *c);
 void chunk_exit(Chunk *c, int status);
 /* The current, open link to a unit, or NULL. */

@@ -88,7 +88,8 @@ static void admit(LinkPriv *p) {
 }
 
 /* ---- what may come in */
-/* A person, or a process of a unit that asked Guardian's control socket for a connection: no part of the house. */
+/* A person, or a process of a unit that asked Guardian's control socket for a connection: no part of the
+ * house. */
 static bool is_outsider(const Link *l) {
         return strcmp(l->kind, "person") == 0 || strcmp(l->kind, "unit") == 0;
 }
@@ -105,6 +106,7 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
         LinkPriv *p = user;
         Link *l = &p->link;
         Chunk *c = l->chunk;
+        uint64_t held;
 
         (void)conn;
         if (l == c->control) {
@@ -114,9 +116,11 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
         if (p->closing[0] || c->priv->exiting)
                 return;
         if (guardian_only(m->type) || (is_outsider(l) && !outsider_may(m->type))) {
-                log_warning("message refused, closing the link", LOG_STR("peer", l->conn->peer),
-                        LOG_STR("type", msg_type_name(m->type)));
-                link_close(l, "message not for this peer");
+                if (log_limit(&c->priv->refused_limit, &held))
+                        log_warning("a message that this peer may not send, closing its link",
+                                LOG_STR("peer", l->conn->peer), LOG_STR("type", msg_type_name(m->type)),
+                                LOG_U64("held_back", held));
+                link_close(l, "a message that this peer may not send");
                 return;
         }
         if (p->admitted || m->type == MSG_QUERY || m->type == MSG_ATTACH)
@@ -185,7 +189,8 @@ static void on_end(Conn *conn, int error, const char *reason, void *user) {
                 return;
         }
         if (error == -EBADMSG)
-                log_warning("link closed", LOG_STR("peer", conn->peer), LOG_STR("reason", reason));
+                log_warning("a peer sent what is no frame, closing its link", LOG_STR("peer", conn->peer),
+                        LOG_STR("reason", reason));
         else
                 log_debug("link ended", LOG_STR("peer", conn->peer), LOG_STR("reason", reason));
         lost(p, reason);
@@ -281,6 +286,7 @@ static void settle_predecessor(LinkPriv *p) {
 void link_accept(Chunk *c, Msg *m) {
         auto_close int fd = msg_take_fd(m);
         char unit[129], kind[17], role[17];
+        uint64_t held;
         LinkPriv *p;
         int r;
 
@@ -288,13 +294,17 @@ void link_accept(Chunk *c, Msg *m) {
         str_copy(kind, sizeof(kind), msg_str(m, TAG_PEER_KIND));
         str_copy(role, sizeof(role), msg_str(m, TAG_ROLE));
         if (strcmp(kind, "chunk") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {
-                log_warning("too many outside connections, refusing", LOG_UNIT(unit),
-                        LOG_U64("limit", LINK_PERSONS_MAX));
+                if (log_limit(&c->priv->full_limit, &held))
+                        log_warning("a connection from outside is refused: too many are open",
+                                LOG_STR("peer", unit), LOG_U64("limit", LINK_PERSONS_MAX),
+                                LOG_U64("held_back", held),
+                                LOG_STR("hint",
+                                        "guardianctl queue stats lists who is connected to the mesh"));
                 return;
         }
         r = link_new(c, fd, unit, msg_u64(m, TAG_INSTANCE, 0), &p);
         if (r < 0) {
-                log_error("no link", LOG_UNIT(unit), LOG_ERRNO(r));
+                log_error("a link that guardian made can't be used", LOG_UNIT(unit), LOG_ERRNO(r));
                 return;
         }
         TAKE_FD(fd);

@@ -2,6 +2,7 @@
 #pragma once
 /* Private to chunks/runtime: what chunk.c and link.c share. */
 #include "chunks/runtime/chunk.h"
+#include "common/log.h"
 
 enum {
         LINK_PERSONS_MAX = 32,
@@ -15,7 +16,8 @@ struct ChunkPriv {
         uv_timer_t heartbeat;
         uv_idle_t reaper; /* frees links that link_close() ended */
         uint8_t secret[32];
-        bool greeted, exiting, stop_called;
+        bool greeted, exiting, stop_called, bad_policy;
+        LogLimit refused_limit, full_limit;
         int status;
 };
 

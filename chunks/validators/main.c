@@ -18,14 +18,12 @@ static int on_init(Chunk *c, void *user) {
         const char *dirs[ELEMENTSOF(c->policy_dirs)];
         Problems problems = {0};
         Validation *v = user;
-        char text[1024];
         int r;
 
         for (unsigned i = 0; i < c->n_policy_dirs; i++)
                 dirs[i] = c->policy_dirs[i];
         r = validation_load(v, dirs, c->n_policy_dirs, &problems);
-        for (size_t i = 0; i < problems.n; i++)
-                log_error(problem_format(&problems.items[i], text, sizeof(text)));
+        chunk_log_problems(c, &problems);
         problems_done(&problems);
         if (r == 0)
                 log_info("policies loaded", LOG_U64("rules", v->n_rules), LOG_U64("schemas", v->n_schemas));
@@ -63,7 +61,8 @@ static void answer(Link *l, uint64_t req, const ValidationReport *report) {
         r = json_finish(&w);
         r = link_send(l, &b, r < 0 ? (Str){0} : (Str){(const char *)body.data, body.len});
         if (r < 0)
-                log_warning("a verdict is not sent", LOG_UNIT(l->unit), LOG_ERRNO(r));
+                log_warning("a verdict can't be sent, the event will be refused", LOG_UNIT(l->unit),
+                        LOG_ERRNO(r));
         buf_done(&body);
 }
 
@@ -73,7 +72,7 @@ static void on_msg(Chunk *c, Link *l, Msg *m, void *user) {
 
         (void)c;
         if (m->type != MSG_VALIDATE) {
-                log_warning("a message that validators do not take", LOG_UNIT(l->unit),
+                log_warning("a message that the validators do not take", LOG_UNIT(l->unit),
                         LOG_STR("type", msg_type_name(m->type)));
                 if (req)
                         link_result(

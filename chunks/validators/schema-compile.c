@@ -2,6 +2,7 @@
 #include "chunks/validators/schema-internal.h"
 #include "common/cleanup.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 const char *const schema_limit_names[_LIMIT_MAX] = {"minimum", "maximum", "exclusiveMinimum",
@@ -30,7 +31,7 @@ static int below(Compile *c, const char *name, const json_t *j, SchemaNode **ret
         int r;
 
         if (n + strlen(name) + 2 > sizeof(c->path))
-                return problem(c, "too-deep", NULL, "the schema is nested too deep", "");
+                return problem(c, "too-deep", "move parts into $defs", "the schema is nested too deep", "");
         c->path[n] = '/';
         memcpy(c->path + n + 1, name, strlen(name) + 1);
         r = node_compile(c, j, ret);
@@ -232,7 +233,7 @@ static int limit_read(Compile *c, SchemaNode *n, const char *key, const json_t *
 
 static int keyword_read(Compile *c, SchemaNode *n, const char *key, const json_t *j) {
         const char *names[ELEMENTSOF(KEYWORDS) + _LIMIT_MAX], *near;
-        char hint[96] = "see chunks/validators/schema.h for what is checked";
+        char hint[96];
         bool found = false;
         int r;
 
@@ -248,6 +249,8 @@ static int keyword_read(Compile *c, SchemaNode *n, const char *key, const json_t
         near = nearest_name(key, names, ELEMENTSOF(names));
         if (near)
                 snprintf(hint, sizeof(hint), "did you mean '%s'?", near);
+        else
+                snprintf(hint, sizeof(hint), "take it out, or say it with a keyword that is checked");
         return problem(c, "unknown-keyword", hint, "a keyword that nothing would check:", key);
 }
 
@@ -320,7 +323,9 @@ int json_schema_compile(const json_t *document, const char *file, Problems *p, J
 }
 
 int json_schema_load(const char *path, Problems *p, JsonSchema **ret) {
-        auto_fclose FILE *f = fopen(path, "re");
+        int fd = open(
+                path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO has no writer to wait for */
+        auto_fclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
         auto_free char *text = malloc(JSON_READ_BYTES_MAX + 1);
         auto_json json_t *j = NULL;
         char why[160] = "can't be read";
@@ -329,13 +334,21 @@ int json_schema_load(const char *path, Problems *p, JsonSchema **ret) {
 
         if (!f || !text) {
                 r = f ? -ENOMEM : -errno;
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "%s", strerror(-r));
+                problem_add(
+                        p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: %s", strerror(-r));
                 return r;
         }
         n = fread(text, 1, JSON_READ_BYTES_MAX + 1, f);
         r = ferror(f) ? -EIO : json_read((Str){text, n}, 0, &j, why, sizeof(why));
         if (r < 0) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "bad-json", NULL, "%s", why);
+                unsigned line = 0, column = 0;
+                int at = 0;
+
+                /* json_read() puts the place in front of its words */
+                if (sscanf(why, "line %u column %u: %n", &line, &column, &at) < 2 || !at)
+                        line = column = 0;
+                problem_add(p, PROBLEM_ERROR, path, line, column, "bad-json", NULL, "not JSON: %s",
+                        line ? why + at : why);
                 return r;
         }
         return json_schema_compile(j, path, p, ret);

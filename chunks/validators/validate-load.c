@@ -57,7 +57,7 @@ static int type_item(const YamlRead *r, const YamlNode *n, void *user) {
                 return -EINVAL;
         if (strlen(s) > 128 || pattern_check(s) < 0 || rule->n_types == VALIDATION_TYPES_MAX) {
                 yaml_problem(r->problems, r->file, n, "bad-type", "at most 16 patterns, dotted lower case",
-                        "'%s' can't stand here", s);
+                        "'%.80s' can't stand here", s);
                 return -EINVAL;
         }
         str_copy(rule->types[rule->n_types++], sizeof(rule->types[0]), str_of(s));
@@ -140,8 +140,8 @@ static int rule_item(const YamlRead *r, const YamlNode *n, void *user) {
                 return -EINVAL;
         for (size_t i = 0; i < v->n_rules; i++)
                 if (strcmp(v->rules[i].id, nodes.id) == 0) {
-                        yaml_problem(r->problems, r->file, n, "duplicate-id", NULL, "the id '%s' is taken",
-                                nodes.id);
+                        yaml_problem(r->problems, r->file, n, "duplicate-id", "every id once",
+                                "a rule of the id '%s' stands above already", nodes.id);
                         return -EINVAL;
                 }
         if (v->n_rules == VALIDATION_RULES_MAX) {
@@ -174,7 +174,7 @@ static int fail_fast_item(const YamlRead *r, const YamlNode *n, void *user) {
         l = layer_from_string(str_of(s));
         if (l < 0) {
                 yaml_problem(r->problems, r->file, n, "unknown-layer",
-                        "syntax, semantic, security, performance or compliance", "'%s' is no layer", s);
+                        "syntax, semantic, security, performance or compliance", "'%.40s' is no layer", s);
                 return l;
         }
         v->fail_fast[l] = true;
@@ -186,7 +186,7 @@ typedef struct FileNodes {
         const YamlNode *fail_fast, *rules;
 } FileNodes;
 
-int validation_parse(Validation *v, const char *file, Str text, Problems *p) {
+static int root_read(Validation *v, const char *file, const YamlNode *root, Problems *p) {
         static const YamlField fields[] = {
                 {.key = "version",
                         .type = YAML_FIELD_U64,
@@ -200,18 +200,22 @@ int validation_parse(Validation *v, const char *file, Str text, Problems *p) {
                         .offset = offsetof(FileNodes, rules),
                         .required = true},
         };
-        auto_yaml YamlNode *root = NULL;
         YamlRead read = {file, p, NULL};
         FileNodes nodes = {0};
-        int r = yaml_parse(file, text, p, &root);
+        int r = 0;
 
-        if (r < 0)
-                return r;
         if (yaml_read_map(&read, root, fields, ELEMENTSOF(fields), &nodes) < 0)
                 return -EINVAL;
         if (nodes.fail_fast)
                 r = yaml_read_list(&read, nodes.fail_fast, fail_fast_item, v);
         return r < 0 ? r : yaml_read_list(&read, nodes.rules, rule_item, v);
+}
+
+int validation_parse(Validation *v, const char *file, Str text, Problems *p) {
+        auto_yaml YamlNode *root = NULL;
+        int r = yaml_parse(file, text, p, &root);
+
+        return r < 0 ? r : root_read(v, file, root, p);
 }
 
 /* ---- files */
@@ -231,22 +235,8 @@ static int file_find(const char *const *dirs, unsigned n, const char *name, char
         return 1;
 }
 
-static int rules_load(Validation *v, const char *path, Problems *p) {
-        auto_fclose FILE *f = fopen(path, "re");
-        auto_free char *text = malloc(YAML_TREE_BYTES_MAX + 1);
-        size_t n;
-
-        if (!text)
-                return -ENOMEM;
-        n = f ? fread(text, 1, YAML_TREE_BYTES_MAX + 1, f) : 0;
-        if (!f || ferror(f) || n > YAML_TREE_BYTES_MAX) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read, or over 1 MiB");
-                return -EINVAL;
-        }
-        return validation_parse(v, path, (Str){text, n}, p);
-}
-
-static int schema_add(Validation *v, const EventType *t, const char *const *dirs, unsigned n, Problems *p) {
+static int schema_add(Validation *v, const EventType *t, const char *events, const char *const *dirs,
+        unsigned n, Problems *p) {
         auto_free char *name = NULL, *path = NULL;
         SchemaEntry *grown, e = {0};
         int r;
@@ -260,7 +250,8 @@ static int schema_add(Validation *v, const EventType *t, const char *const *dirs
         }
         r = file_find(dirs, n, name, &path);
         if (r == 1) {
-                problem_add(p, PROBLEM_ERROR, "events.yaml", t->line, 0, "no-schema", NULL,
+                problem_add(p, PROBLEM_ERROR, events ? events : "events.yaml", t->line, 0, "no-schema",
+                        "put it below DIR/schemas of a policy directory",
                         "'%s' of the event type '%s' is in no policy directory", name, t->type);
                 return -EINVAL;
         }
@@ -280,7 +271,8 @@ static int schema_add(Validation *v, const EventType *t, const char *const *dirs
 }
 
 int validation_load(Validation *ret, const char *const *dirs, unsigned n, Problems *p) {
-        auto_free char *path = NULL;
+        auto_free char *path = NULL, *events = NULL;
+        auto_yaml YamlNode *root = NULL;
         int r, e, s;
 
         *ret = (Validation){0};
@@ -290,15 +282,20 @@ int validation_load(Validation *ret, const char *const *dirs, unsigned n, Proble
          * refused */
         if (e == 1) {
                 problem_add(p, PROBLEM_ERROR, "validation.yaml", 0, 0, "no-file",
-                        "it ships with the default policies", "no policy directory has it");
+                        "it comes with the installation, in share/guardian/policies",
+                        "validation.yaml is in none of the policy directories");
                 e = -EINVAL;
         } else if (e == 0) {
-                e = rules_load(ret, path, p);
+                e = yaml_load(path, p, &root);
+                if (e == 0)
+                        e = root_read(ret, path, root, p);
         }
+        if (file_find(dirs, n, "events.yaml", &events) < 0)
+                return -ENOMEM;
         for (size_t i = 0; r == 0 && i < ret->types.n; i++) {
                 if (!ret->types.items[i].payload_schema[0])
                         continue;
-                s = schema_add(ret, &ret->types.items[i], dirs, n, p);
+                s = schema_add(ret, &ret->types.items[i], events, dirs, n, p);
                 if (s < 0)
                         e = s;
         }

@@ -557,7 +557,7 @@ START_TEST(peers_cannot_speak_for_guardian) {
         msg_put_bool(&b, TAG_VALIDATED, true);
         send_msg(&a, &b, (Str){0}, -1);
         ck_assert(!recv_msg(&a, &m));
-        await_log("-a/1 message not for this peer;");
+        await_log("-a/1 a message that this peer may not send;");
         hang_up(&a);
         end();
 }
