@@ -156,7 +156,8 @@ static int fly(Gate *g, Request *r, GateDecision *d, GateInput *in, uint64_t ref
                 return 0;
         if (d->verdict == VERDICT_ALLOW)
                 budgets_release(&g->budgets, r->id);
-        gate_send_refusal(g, r->id, r->digest, NULL, CODE_BUSY, "the decision could not be recorded");
+        gate_send_refusal(
+                g, r->id, r->digest, NULL, CODE_BUSY, "the decision could not be put on record, ask again");
         free(d);
         free(in);
         if (!r->asked)
@@ -190,7 +191,8 @@ static int judge(Gate *g, Request *r, GateInput *in, const char *approval_id, Co
                 gate_refuse(g->policy, in, approval_id, refusal, why, d);
         if (d->verdict == VERDICT_REQUIRE_APPROVAL && (strcmp(in->purpose, "act") == 0) &&
                 too_many_questions(g))
-                gate_refuse(g->policy, in, NULL, CODE_BUSY, "too many questions are open", d);
+                gate_refuse(g->policy, in, NULL, CODE_BUSY,
+                        "too many questions wait for people: guardianctl approvals", d);
         if (d->verdict == VERDICT_ALLOW && strcmp(in->purpose, "act") == 0 &&
                 budgets_reserve(&g->budgets, g->policy, in) < 0) {
                 free(d);
@@ -226,7 +228,8 @@ int gate_decide(Gate *g, const Msg *m) {
         r = in ? gate_request_new(g, id, digest) : NULL;
         if (!r) {
                 free(in);
-                gate_send_refusal(g, id, digest, NULL, CODE_BUSY, "too many requests are open");
+                gate_send_refusal(
+                        g, id, digest, NULL, CODE_BUSY, "too many requests are under way, ask again");
                 return 0;
         }
         int rc = gate_input_from_decide(in, m, why, sizeof(why));
@@ -246,14 +249,14 @@ static int judge_answer(
                 why = "a person said no";
         } else if (state == APPROVAL_VOID) {
                 code = CODE_STALE_TARGET;
-                why = "the target is another incarnation now";
+                why = "the process that it was meant for is gone";
         } else if (state == APPROVAL_EXPIRED || age >= g->policy->approval_expires_us ||
                    gate_clock_went_back(&r->in->now, &in->now)) {
                 code = CODE_APPROVAL_EXPIRED;
-                why = "the question had expired";
+                why = "the question expired before it was answered: ask again";
         } else if (strcmp(r->revision, g->policy->revision) != 0) {
                 code = CODE_APPROVAL_MISMATCH;
-                why = "the policy changed since the question: the approval is void";
+                why = "the policy changed since the question, so its approval is void: ask again";
         } else if (state != APPROVAL_APPROVED) {
                 code = CODE_INVALID;
                 why = "the question is not answered";
@@ -280,7 +283,7 @@ int gate_answered(Gate *g, const Msg *m) {
         if (!known || memcmp(r->digest, digest, 32) != 0) {
                 g->stats.mismatched++;
                 gate_send_refusal(g, id, digest, approval, known ? CODE_APPROVAL_MISMATCH : CODE_UNKNOWN_ID,
-                        known ? "the approval is for another request" : "no such question");
+                        known ? "the approval is for another request" : "there is no such question");
                 return 0;
         }
 #ifdef GUARDIAN_TEST_HOOKS

@@ -216,14 +216,14 @@ static void conclude(const GatePolicy *p, const GateInput *in, const Tally *t, G
 void gate_evaluate(const GatePolicy *p, const GateInput *in, const char *approval_id, GateDecision *ret) {
         char why[160];
         if (p->lockdown) {
-                gate_refuse(
-                        p, in, approval_id, CODE_LOCKDOWN, "there is no policy: everything is denied", ret);
+                gate_refuse(p, in, approval_id, CODE_LOCKDOWN,
+                        "no policy file was found, so everything is denied: guardian --policies DIR", ret);
                 return;
         }
         const GateAction *a = gate_policy_action(p, in->request.action);
         if (!a || !args_fit(a, &in->request, why, sizeof(why))) {
                 gate_refuse(p, in, approval_id, a ? CODE_INVALID : CODE_UNKNOWN_ACTION,
-                        a ? why : "no such action", ret);
+                        a ? why : "there is no such action", ret);
                 return;
         }
         GateLookup lookup = {.policy = p, .in = in};

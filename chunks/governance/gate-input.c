@@ -109,7 +109,7 @@ static int read_labels(GateInput *in, const Msg *m, char *why, size_t cap) {
                 if (in->n_labels == GATE_LABELS_MAX || !str_split(s, '=', &k, &v) || !name_valid(k) ||
                         s.n >= sizeof(in->labels[0])) {
                         in->n_labels = 0;
-                        return refuse(why, cap, "a malformed label");
+                        return refuse(why, cap, "a malformed label: '%.*s'", (int)(s.n < 60 ? s.n : 60), s.p);
                 }
                 str_copy(in->labels[in->n_labels++], sizeof(in->labels[0]), s);
         }
@@ -146,7 +146,7 @@ static int read_moment(GateInput *in, const Msg *m, char *why, size_t cap) {
         in->mode = mode > 0 ? (Mode)mode : MODE_ENFORCE;
         int r = read_facts(m, TAG_FACT, in->facts, &in->n_facts, why, cap);
         if (r == 0 && mode <= 0)
-                r = refuse(why, cap, "no such mode");
+                r = refuse(why, cap, "there is no such mode");
         return r;
 }
 
@@ -187,13 +187,13 @@ int gate_input_from_decide(GateInput *in, const Msg *m, char *why, size_t cap) {
         while (in->n_heal < GATE_HEAL_MAX && msg_next_str(m, TAG_HEAL, &pos, &s))
                 str_copy(in->heal[in->n_heal++], sizeof(in->heal[0]), s);
         if (!one_of(in->actor_kind, "person", "unit", "supervisor"))
-                return refuse(why, cap, "no such kind of actor");
+                return refuse(why, cap, "there is no such kind of actor: '%.16s'", in->actor_kind);
         if (!one_of(in->purpose, "act", "check", "check"))
-                return refuse(why, cap, "no such purpose");
+                return refuse(why, cap, "there is no such purpose: '%.16s'", in->purpose);
         if (msg_has(m, TAG_ROLE)) {
                 int role = role_from_string(msg_str(m, TAG_ROLE));
                 if (role < 0)
-                        return refuse(why, cap, "no such role");
+                        return refuse(why, cap, "there is no such role");
                 in->role = (Role)role;
         }
         request_digest(&in->request, digest);

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define LEDGER_HINT "guardianctl ledger verify says whether it is whole"
+
 enum { QUEUE_MAX = 256, TOKEN_FOLD = 1, TOKEN_LIVE = 2 };
 
 typedef struct Waiting {
@@ -29,7 +31,8 @@ typedef struct Governance {
         LedgerClient *ledger;
         List queue;               /* of Waiting: requests not judged yet */
         unsigned queued, covered; /* in all; those that the query under way covers */
-        bool fold_asked, started, reading;
+        bool fold_asked, started, reading, unreadable_said;
+        LogLimit full_limit;
         uint64_t own_next;      /* one past the highest index acknowledged to us */
         uint64_t own_next_then; /* the same when the query began */
 } Governance;
@@ -40,15 +43,13 @@ static GateNow now_of(const Chunk *c) {
         return n;
 }
 
-static int load(const Chunk *c, GatePolicy **ret) {
+static int load(Chunk *c, GatePolicy **ret) {
         const char *dirs[ELEMENTSOF(c->policy_dirs)];
         Problems p = {0};
-        char text[900];
         for (unsigned i = 0; i < c->n_policy_dirs; i++)
                 dirs[i] = c->policy_dirs[i];
         int r = gate_policy_load(dirs, c->n_policy_dirs, geteuid(), &p, ret);
-        for (size_t i = 0; i < p.n; i++)
-                log_error("policy", LOG_STR("problem", problem_format(&p.items[i], text, sizeof(text))));
+        chunk_log_problems(c, &p);
         problems_done(&p);
         return r;
 }
@@ -72,7 +73,8 @@ static int op_append(void *user, const GateRecord *r, uint64_t token) {
         };
         int rc = ledger_client_append(g->ledger, &a, token);
         if (rc < 0)
-                log_error("a decision can't be appended", LOG_ERRNO(rc));
+                log_error("a decision can't be handed to the ledger: it is refused as busy",
+                        LOG_STR("action", r->action), LOG_UNIT(r->resource), LOG_ERRNO(rc));
         return rc < 0 ? -ENOBUFS : 0;
 }
 
@@ -80,13 +82,14 @@ static void op_send(void *user, const MsgBuilder *b) {
         Governance *g = user;
         int rc = link_send(g->chunk->control, b, (Str){NULL, 0});
         if (rc < 0)
-                log_error("a message to guardian was lost", LOG_STR("type", msg_type_name(b->type)),
-                        LOG_ERRNO(rc));
+                log_error("an answer to guardian is lost: what it asked counts as denied after its time",
+                        LOG_STR("type", msg_type_name(b->type)), LOG_ERRNO(rc));
 }
 
 static void op_end(void *user, const char *why) {
         Governance *g = user;
-        log_error("the gate ends", LOG_STR("reason", why));
+        log_error("the gate ends, and will judge again once it is restarted and has read the ledger",
+                LOG_STR("reason", why));
         chunk_exit(g->chunk, 1);
 }
 
@@ -109,7 +112,7 @@ static void judge_covered(Governance *g) {
                 int rc = m.type == MSG_DECIDE ? gate_decide(g->gate, &m) : gate_answered(g->gate, &m);
                 free(w);
                 if (rc < 0) {
-                        log_error("a request can't be judged", LOG_ERRNO(rc));
+                        log_error("a request can't be judged, ending", LOG_ERRNO(rc));
                         chunk_exit(g->chunk, 1);
                         return;
                 }
@@ -122,17 +125,21 @@ static void on_live(Governance *g, const Msg *rec, const char *code) {
         if (rec) {
                 int rc = gate_record(g->gate, rec);
                 if (rc == -EBADMSG) { /* not the end: a new gate would read the same */
-                        log_error("the gate denies everything", LOG_STR("reason", gate_unreadable(g->gate)));
+                        if (!g->unreadable_said)
+                                log_error("the gate denies everything",
+                                        LOG_STR("reason", gate_unreadable(g->gate)));
+                        g->unreadable_said = true;
                 } else if (rc < 0) {
-                        log_error("a record can't be read", LOG_U64("index", msg_u64(rec, TAG_INDEX, 0)),
-                                LOG_ERRNO(rc));
+                        log_error("a record of the ledger can't be taken in, ending",
+                                LOG_U64("index", msg_u64(rec, TAG_INDEX, 0)), LOG_ERRNO(rc));
                         chunk_exit(g->chunk, 1);
                 }
                 return;
         }
         g->reading = false;
         if (strcmp(code, "ok") != 0) {
-                log_error("the ledger can't be read", LOG_STR("code", code));
+                log_error("the ledger can't be read, ending", LOG_STR("code", code),
+                        LOG_STR("hint", LEDGER_HINT));
                 gate_ledger_failed(g->gate);
                 return;
         }
@@ -148,7 +155,8 @@ static void on_fold(Governance *g, const Msg *rec, const char *code) {
         }
         g->reading = false;
         if (strcmp(code, "ok") != 0) {
-                log_error("the ledger can't be read", LOG_STR("code", code));
+                log_error("the ledger can't be read, ending", LOG_STR("code", code),
+                        LOG_STR("hint", LEDGER_HINT));
                 chunk_exit(g->chunk, 1);
                 return;
         }
@@ -157,7 +165,7 @@ static void on_fold(Governance *g, const Msg *rec, const char *code) {
         g->started = true;
         int rc = gate_started(g->gate, &now, MODE_NONE);
         if (rc < 0) {
-                log_error("the gate can't start", LOG_ERRNO(rc));
+                log_error("the gate can't start, ending", LOG_ERRNO(rc));
                 chunk_exit(g->chunk, 1);
                 return;
         }
@@ -186,7 +194,7 @@ static void catch_up(Governance *g) {
         int rc = ledger_client_query(
                 g->ledger, GATE_LIVE_KINDS, gate_next_index(g->gate), on_records, TOKEN_LIVE);
         if (rc < 0) {
-                log_error("the ledger can't be asked", LOG_ERRNO(rc));
+                log_error("the ledger can't be asked, ending", LOG_ERRNO(rc));
                 chunk_exit(g->chunk, 1);
                 return;
         }
@@ -195,10 +203,14 @@ static void catch_up(Governance *g) {
 }
 
 static void wait_in_line(Governance *g, const Msg *m) {
+        uint64_t held;
         Waiting *w = g->queued < QUEUE_MAX ? malloc(sizeof(*w) + m->header.n) : NULL;
         if (!w) {
                 /* Unanswered is denied by Guardian; it never has this many open. */
-                log_error("too many requests wait, one is dropped");
+                if (log_limit(&g->full_limit, &held))
+                        log_error("a request is dropped: guardian denies what is not answered",
+                                LOG_U64("waiting", g->queued), LOG_U64("limit", QUEUE_MAX),
+                                LOG_U64("held_back", held));
                 return;
         }
         w->type = m->type;
@@ -213,20 +225,26 @@ static void wait_in_line(Governance *g, const Msg *m) {
 static void answer_json(Link *l, uint64_t req, Buf *out, const JsonWriter *w, int rc) {
         (void)w;
         if (rc < 0)
-                link_result(l, req, 1, "failed", "the answer does not fit", (Str){NULL, 0}, false);
+                link_result(
+                        l, req, 1, "failed", "the answer is larger than a message", (Str){NULL, 0}, false);
         else
                 link_result(l, req, 0, "ok", NULL, (Str){(const char *)out->data, out->len}, false);
 }
 
 static void reload(Governance *g, Link *l, uint64_t req) {
         GatePolicy *policy;
-        if (!g->started || load(g->chunk, &policy) < 0) {
-                link_result(l, req, 1, "failed", "the policy has errors, the live one stays", (Str){NULL, 0},
-                        false);
+        int rc = g->started ? load(g->chunk, &policy) : -EAGAIN;
+        if (rc < 0) {
+                link_result(l, req, 1, "failed",
+                        rc == -EAGAIN
+                                ? "the gate has not read the ledger yet, try again"
+                                : "the policy has errors, the live one stays: see the log of governance",
+                        (Str){NULL, 0}, false);
                 return;
         }
-        int rc = gate_set_policy(g->gate, policy);
-        link_result(l, req, rc < 0 ? 1 : 0, rc < 0 ? "failed" : "ok", NULL, (Str){NULL, 0}, false);
+        rc = gate_set_policy(g->gate, policy);
+        link_result(l, req, rc < 0 ? 1 : 0, rc < 0 ? "failed" : "ok", rc < 0 ? strerror(-rc) : NULL,
+                (Str){NULL, 0}, false);
 }
 
 static void on_call(Governance *g, Link *l, Msg *m) {
@@ -234,8 +252,8 @@ static void on_call(Governance *g, Link *l, Msg *m) {
         Str verb = msg_str(m, TAG_VERB);
         bool person = strcmp(l->kind, "person") == 0, control = l == g->chunk->control;
         if ((person && l->role < ROLE_OBSERVER) || (!person && !control)) {
-                link_result(l, req, 4, "denied_by_role", "observers and above may ask this", (Str){NULL, 0},
-                        false);
+                link_result(l, req, 4, "denied_by_role",
+                        "policy and trust are for the role observer and above", (Str){NULL, 0}, false);
                 return;
         }
         if (control && str_eq(verb, "reload")) {
@@ -257,8 +275,8 @@ static void on_call(Governance *g, Link *l, Msg *m) {
                 gate_trust_json(g->gate, component[0] ? component : NULL, &now, &w);
                 answer_json(l, req, &out, &w, json_finish(&w));
         } else {
-                link_result(
-                        l, req, 64, "unsupported", "governance answers: policy trust", (Str){NULL, 0}, false);
+                link_result(l, req, 64, "unsupported", "governance answers these: policy, trust",
+                        (Str){NULL, 0}, false);
         }
         buf_done(&out);
 }
@@ -275,7 +293,7 @@ static int on_init(Chunk *c, void *user) {
         if (r < 0)
                 return r;
         if (policy->lockdown)
-                log_warning("no policy file was found: lockdown, everything is denied",
+                log_error("no policy file was found: lockdown, everything is denied",
                         LOG_STR("last_dir",
                                 c->n_policy_dirs ? c->policy_dirs[c->n_policy_dirs - 1] : "(none)"),
                         LOG_STR("hint",
@@ -324,7 +342,7 @@ static void on_link(Chunk *c, Link *l, void *user) {
                 return;
         int r = ledger_client_query(g->ledger, GATE_FOLD_KINDS, 0, on_records, TOKEN_FOLD);
         if (r < 0) {
-                log_error("the ledger can't be asked", LOG_ERRNO(r));
+                log_error("the ledger can't be asked, ending", LOG_ERRNO(r));
                 chunk_exit(c, 1);
                 return;
         }
@@ -359,7 +377,8 @@ static int check(const char *const *dirs, unsigned n, Problems *problems) {
         GatePolicy *policy = NULL;
         int r = gate_policy_load(dirs, n, geteuid(), problems, &policy);
         if (r == 0 && policy->lockdown)
-                problem_add(problems, PROBLEM_WARNING, n ? dirs[0] : NULL, 0, 0, "no-policy", NULL,
+                problem_add(problems, PROBLEM_WARNING, n ? dirs[0] : NULL, 0, 0, "no-policy",
+                        "governance.yaml and its siblings come with the installation",
                         "no policy file was found: the gate would deny everything");
         gate_policy_free(policy);
         return r;

@@ -30,18 +30,12 @@ typedef struct Compiler {
         uint64_t
                 supply[_ROLE_MAX]; /* people of that role or a higher one; UINT64_MAX: a group, not counted */
         bool constitutional;       /* the file being read */
+        bool bad_actions, bad_budgets; /* what names one of them is not judged by what was left of the file */
 } Compiler;
 
 static int check_api(const YamlRead *r, const YamlNode *n, void *out) {
-        const char *s;
         (void)out;
-        if (yaml_str(r->file, n, r->problems, &s) < 0)
-                return -EINVAL;
-        if (strcmp(s, "guardian/policy.v1") == 0)
-                return 0;
-        yaml_problem(r->problems, r->file, n, "unknown-value", "guardian/policy.v1",
-                "unknown apiVersion '%.40s'", s);
-        return -EINVAL;
+        return yaml_version(r, n, "guardian/policy.v1");
 }
 #define API_FIELD                                                                                            \
         { "apiVersion", YAML_FIELD_CUSTOM, 0, 0, .required = true, .custom = check_api }
@@ -68,17 +62,22 @@ static int read_args(const YamlRead *r, const YamlNode *n, void *out) {
                 return 0;
         }
         if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
+                yaml_problem(r->problems, r->file, n, "bad-value", "args: {signal: optional}",
                         "'args' is 'any' or a map of names to 'required' or 'optional'");
                 return -EINVAL;
         }
         for (size_t i = 0; i < n->n; i++) {
                 const YamlNode *v = n->items[i];
                 bool required = v->text && strcmp(v->text, "required") == 0;
-                if (a->n_args == REQUEST_ARGS_MAX || strlen(v->key) > 32 ||
-                        (!required && (!v->text || strcmp(v->text, "optional") != 0))) {
-                        yaml_problem(r->problems, r->file, v, "bad-value", NULL,
-                                "argument '%.40s' must be 'required' or 'optional'", v->key);
+                const char *wrong = a->n_args == REQUEST_ARGS_MAX
+                                            ? "is one too many, an action has at most 16"
+                                    : strlen(v->key) > 32 ? "has a name of more than 32 bytes"
+                                    : !required && (!v->text || strcmp(v->text, "optional") != 0)
+                                            ? "must be 'required' or 'optional'"
+                                            : NULL;
+                if (wrong) {
+                        yaml_problem(r->problems, r->file, v, "bad-value", NULL, "argument '%.40s' %s",
+                                v->key, wrong);
                         return -EINVAL;
                 }
                 a->arg_required[a->n_args] = required;
@@ -108,9 +107,13 @@ static int read_action(const YamlRead *r, const YamlNode *n, void *user) {
         int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
         if (rc < 0)
                 return rc;
-        if (gate_policy_action(p, t.a.name) || p->n_actions == NAMES_MAX - 1) {
-                yaml_problem(r->problems, r->file, n, "duplicate", NULL,
+        if (gate_policy_action(p, t.a.name)) {
+                yaml_problem(r->problems, r->file, n, "duplicate", "keep one of the two",
                         "action '%s' stands here a second time", t.a.name);
+                return -EINVAL;
+        }
+        if (p->n_actions == NAMES_MAX - 1) {
+                yaml_problem(r->problems, r->file, n, "too-big", NULL, "more than %d actions", NAMES_MAX - 1);
                 return -EINVAL;
         }
         GateAction *more = reallocarray(p->actions, p->n_actions + 1, sizeof(*more));
@@ -151,6 +154,17 @@ typedef struct BudgetText {
         const YamlNode *when;
 } BudgetText;
 
+static const char *budget_wrong(const GatePolicy *p, const GateBudget *b) {
+        if (!id_valid(b->id))
+                return "has a name beyond A-Z a-z 0-9 _ . -";
+        if (rule_program_uses(b->when, "actor.trust"))
+                return "depends on actor.trust: what it counts must not change with who is asking";
+        for (unsigned i = 0; i < p->n_budgets; i++)
+                if (strcmp(p->budgets[i].id, b->id) == 0)
+                        return "stands here a second time";
+        return p->n_budgets == GATE_BUDGETS_MAX ? "is one too many" : NULL;
+}
+
 static int read_budget(const YamlRead *r, const YamlNode *n, void *user) {
         static const YamlField table[] = {
                 {"id", YAML_FIELD_STR, offsetof(BudgetText, b.id), sizeof(((GateBudget *)NULL)->id),
@@ -172,15 +186,9 @@ static int read_budget(const YamlRead *r, const YamlNode *n, void *user) {
                 rc = rule_compile(e, &c->schema, r->file, r->problems, &t.b.when);
         if (rc < 0)
                 return rc;
-        bool bad = p->n_budgets == GATE_BUDGETS_MAX || rule_program_uses(t.b.when, "actor.trust") ||
-                   !id_valid(t.b.id);
-        for (unsigned i = 0; i < p->n_budgets; i++)
-                bad |= strcmp(p->budgets[i].id, t.b.id) == 0;
-        if (bad) {
-                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
-                        "budget '%s' stands twice, is one too many, depends on trust, or has a name beyond "
-                        "[A-Za-z0-9_.-]",
-                        t.b.id);
+        const char *wrong = budget_wrong(p, &t.b);
+        if (wrong) {
+                yaml_problem(r->problems, r->file, n, "bad-value", NULL, "budget '%s' %s", t.b.id, wrong);
                 rule_program_free(t.b.when);
                 return -EINVAL;
         }
@@ -218,6 +226,8 @@ static int code_from(Str s) {
         int c = code_from_string(s);
         return c > (int)CODE_OK ? c : -EINVAL;
 }
+#define CODE_NAME(N, s) s,
+static const char *const code_names[] = {CODES(CODE_NAME) NULL};
 static const char *const tier_names[] = {"lockdown", "organisation", "unit", NULL};
 static const char *const effect_names[] = {"allow", "deny", "require_approval", NULL};
 static const char *const enforce_names[] = {"always", "critical", "log_only", NULL};
@@ -241,7 +251,8 @@ static int read_need(const YamlRead *r, const YamlNode *n, void *out) {
                 uint64_t count;
                 if (role < (int)ROLE_OPERATOR || g->n_needs == GATE_NEEDS_MAX) {
                         yaml_problem_key(r->problems, r->file, n->items[i], "unknown-value",
-                                "operator or admin", "no role '%.40s' gives approvals", n->items[i]->key);
+                                "one of: operator, admin", "no role '%.40s' gives approvals",
+                                n->items[i]->key);
                         return -EINVAL;
                 }
                 if (yaml_u64(r->file, n->items[i], r->problems, 1, 16, &count) < 0)
@@ -322,7 +333,8 @@ static int read_rule(const YamlRead *r, const YamlNode *n, void *user) {
                         .from_string = effect_from, .names = effect_names},
                 {"enforce", YAML_FIELD_ENUM, offsetof(RuleText, enforce), .from_string = enforce_from,
                         .names = enforce_names},
-                {"code", YAML_FIELD_ENUM, offsetof(RuleText, code), .from_string = code_from},
+                {"code", YAML_FIELD_ENUM, offsetof(RuleText, code), .from_string = code_from,
+                        .names = code_names + 1}, /* not ok */
                 {"reason", YAML_FIELD_STR, offsetof(RuleText, r.reason), sizeof(((GateRule *)NULL)->reason),
                         .required = true},
                 {"approvals", YAML_FIELD_CUSTOM, offsetof(RuleText, r), .custom = read_need},
@@ -333,7 +345,7 @@ static int read_rule(const YamlRead *r, const YamlNode *n, void *user) {
         int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
         if (rc < 0)
                 return rc;
-        const char *wrong = id_valid(t.r.id) ? contradiction(c, &t) : "an id is made of [A-Za-z0-9_.-]";
+        const char *wrong = id_valid(t.r.id) ? contradiction(c, &t) : "an id is made of A-Z a-z 0-9 _ . -";
         if (wrong) {
                 yaml_problem(r->problems, r->file, n, "contradiction", NULL, "rule '%s': %s", t.r.id, wrong);
                 return -EINVAL;
@@ -362,8 +374,8 @@ static int read_approvals(const YamlRead *r, const YamlNode *n, void *out) {
         if (rc < 0)
                 return rc;
         if (us == 0 || us > 900000000ull) {
-                yaml_problem(r->problems, r->file, n, "out-of-range", NULL,
-                        "a question expires within 15min at the latest");
+                yaml_problem(r->problems, r->file, n, "out-of-range", "expires: 15min, or less",
+                        "'expires' must be more than 0 and at most 15min");
                 return -EINVAL;
         }
         *(uint64_t *)out = us;
@@ -374,7 +386,7 @@ static int read_approvals(const YamlRead *r, const YamlNode *n, void *out) {
 static int read_outcomes(const YamlRead *r, const YamlNode *n, void *out) {
         TrustPolicy *t = out;
         if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(r->problems, r->file, n, "bad-value", NULL,
+                yaml_problem(r->problems, r->file, n, "bad-value", "outcomes: {ok: 1, failed: -10}",
                         "'outcomes' is a map of outcomes to points");
                 return -EINVAL;
         }
@@ -382,7 +394,8 @@ static int read_outcomes(const YamlRead *r, const YamlNode *n, void *out) {
                 int o = outcome_from_string(str_of(n->items[i]->key));
                 if (o < 0) {
                         yaml_problem_key(r->problems, r->file, n->items[i], "unknown-key",
-                                "ok failed unknown not_run", "no such outcome '%.40s'", n->items[i]->key);
+                                "one of: ok, failed, unknown, not_run", "no such outcome '%.40s'",
+                                n->items[i]->key);
                         return -EINVAL;
                 }
                 if (yaml_i64(r->file, n->items[i], r->problems, &t->outcome[o]) < 0)
@@ -420,8 +433,8 @@ static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
         Compiler *c = r->user;
         (void)out;
         if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(
-                        r->problems, r->file, n, "bad-value", NULL, "'roles' is a map of roles to people");
+                yaml_problem(r->problems, r->file, n, "bad-value", "roles: {operator: {users: [nina]}}",
+                        "'roles' is a map of roles to people");
                 return -EINVAL;
         }
         for (size_t i = 0; i < n->n; i++) {
@@ -432,7 +445,8 @@ static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
                         return rc;
                 if (role < (int)ROLE_OBSERVER) {
                         yaml_problem_key(r->problems, r->file, n->items[i], "unknown-key",
-                                "observer operator admin", "no such role '%.40s'", n->items[i]->key);
+                                "one of: observer, operator, admin", "no such role '%.40s'",
+                                n->items[i]->key);
                         return -EINVAL;
                 }
                 uint64_t count = (people.uids ? people.uids->n : 0) + (people.users ? people.users->n : 0);
@@ -469,17 +483,19 @@ static const YamlField budgets_table[] = {
         {"budgets", YAML_FIELD_CUSTOM, 0, .custom = read_budgets},
         {"rules", YAML_FIELD_CUSTOM, 0, .required = true, .custom = ignore},
 };
-static const YamlField governance_table[] = {
-        {"apiVersion", YAML_FIELD_CUSTOM, 0, .custom = ignore},
-        {"approvals", YAML_FIELD_CUSTOM, 0, .custom = ignore},
-        {"budgets", YAML_FIELD_CUSTOM, 0, .custom = ignore},
-        {"rules", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_rules},
-};
 
 static int read_file(Compiler *c, int file, const YamlField *table, size_t n) {
         YamlRead r = {c->paths[file], c->p, c};
         c->constitutional = file == FILE_CONSTITUTION;
         return c->trees[file] ? yaml_read_map(&r, c->trees[file], table, n, c->policy) : 0;
+}
+
+/* The rest of the file was read with the budgets. */
+static int read_governance_rules(Compiler *c) {
+        YamlRead r = {c->paths[FILE_GOVERNANCE], c->p, c};
+        const YamlNode *rules = yaml_get(c->trees[FILE_GOVERNANCE], "rules");
+        c->constitutional = false;
+        return rules ? read_rules(&r, rules, NULL) : 0;
 }
 
 /* The schema of this policy: actions may only be those of actions.yaml, budgets those of governance.yaml. */
@@ -491,9 +507,9 @@ static void extend_schema(Compiler *c, bool budgets) {
         c->action_names[p->n_actions] = NULL;
         for (size_t i = 0; i < gate_schema.n; i++) {
                 RuleField f = gate_schema.fields[i];
-                if (strcmp(f.name, "action") == 0)
+                if (strcmp(f.name, "action") == 0 && !c->bad_actions)
                         f.values = c->action_names;
-                if (strcmp(f.name, "context.budget.*") != 0) {
+                if (strcmp(f.name, "context.budget.*") != 0 || c->bad_budgets) {
                         c->fields[c->schema.n++] = f;
                         continue;
                 }
@@ -519,29 +535,34 @@ static int compile(Compiler *c) {
                 {FILE_TRUST, trust_table, ELEMENTSOF(trust_table)},
                 {FILE_GOVERNANCE, budgets_table, ELEMENTSOF(budgets_table)},
                 {FILE_CONSTITUTION, constitution_table, ELEMENTSOF(constitution_table)},
-                {FILE_GOVERNANCE, governance_table, ELEMENTSOF(governance_table)},
         };
-        int bad = 0;
+        int bad = 0, r = 0;
         extend_schema(c, false);
-        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
-                if (steps[i].file == FILE_CONSTITUTION) {
+        for (size_t i = 0; i <= ELEMENTSOF(steps); i++) {
+                if (i < ELEMENTSOF(steps) && steps[i].file == FILE_CONSTITUTION) {
                         extend_schema(c, true);
-                        int r = rule_set_new(&c->schema, "action", &c->policy->rules_set);
+                        r = rule_set_new(&c->schema, "action", &c->policy->rules_set);
                         if (r < 0)
                                 return r;
                 }
-                int r = read_file(c, steps[i].file, steps[i].table, steps[i].n);
+                r = i < ELEMENTSOF(steps) ? read_file(c, steps[i].file, steps[i].table, steps[i].n)
+                                          : read_governance_rules(c);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
                         bad = r;
-                if (i == 0)
+                if (i == 0) {
+                        c->bad_actions = r < 0;
                         extend_schema(c, false);
+                }
+                c->bad_budgets |= r < 0 && i < ELEMENTSOF(steps) && steps[i].file == FILE_GOVERNANCE;
         }
         const TrustPolicy *t = &c->policy->trust;
         if (t->floor > t->initial || t->initial > t->ceiling || t->floor < 0 || t->ceiling > 1000) {
-                problem_add(c->p, PROBLEM_ERROR, c->paths[FILE_TRUST], 0, 0, "out-of-range", NULL,
-                        "0 <= floor <= initial <= ceiling <= 1000 does not hold");
+                problem_add(c->p, PROBLEM_ERROR, c->paths[FILE_TRUST], 0, 0, "out-of-range",
+                        "0 <= floor <= initial <= ceiling <= 1000",
+                        "floor %lld, initial %lld, ceiling %lld do not fit together", (long long)t->floor,
+                        (long long)t->initial, (long long)t->ceiling);
                 bad = -EINVAL;
         }
         return bad < 0 ? bad : rule_set_seal(c->policy->rules_set);
@@ -580,8 +601,9 @@ static int parse_files(Compiler *c, const GatePolicyFile *files, size_t n, bool 
         }
         for (int f = 0; f < _FILE_MAX && bad == 0 && *any; f++)
                 if (!c->trees[f] && f != FILE_ROLES) {
-                        problem_add(c->p, PROBLEM_ERROR, file_names[f], 0, 0, "missing-file", NULL,
-                                "the policy is incomplete: no %s", file_names[f]);
+                        problem_add(c->p, PROBLEM_ERROR, file_names[f], 0, 0, "missing-file",
+                                "it comes with the installation, in share/guardian/policies",
+                                "%s is in none of the policy directories", file_names[f]);
                         bad = -EINVAL;
                 }
         return bad;

@@ -24,7 +24,8 @@ static int slurp(const char *path, Problems *p, Loaded *ret) {
         if (fd < 0 && errno == ENOENT)
                 return 1;
         int error = fd < 0 || fstat(fd, &st) < 0       ? -errno
-                    : !S_ISREG(st.st_mode)             ? -EINVAL
+                    : S_ISDIR(st.st_mode)              ? -EISDIR
+                    : !S_ISREG(st.st_mode)             ? -ENXIO
                     : st.st_size > YAML_TREE_BYTES_MAX ? -EFBIG
                                                        : 0;
         auto_free char *text = error ? NULL : malloc((size_t)st.st_size + 1);
@@ -42,8 +43,9 @@ static int slurp(const char *path, Problems *p, Loaded *ret) {
                 n += (size_t)k;
         }
         if (error) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: %s",
-                        strerror(-error));
+                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable",
+                        error == -EFBIG ? "a policy file has at most 1 MiB" : NULL, "can't be read: %s",
+                        error == -ENXIO ? "not a regular file" : strerror(-error));
                 return error;
         }
         str_copy(ret->path, sizeof(ret->path), str_of(path));
@@ -58,7 +60,8 @@ static int read_dir(const char *dir, Problems *p, Loaded *files) {
         if (access(dir, F_OK) < 0 && errno == ENOENT)
                 return 0;
         if (access(dir, R_OK | X_OK) < 0) {
-                problem_add(p, PROBLEM_ERROR, dir, 0, 0, "unreadable", NULL, "can't be read: %s",
+                problem_add(p, PROBLEM_ERROR, dir, 0, 0, "unreadable",
+                        "the user that Guardian runs as needs r-x on it", "can't be read: %s",
                         strerror(errno));
                 return -EACCES;
         }

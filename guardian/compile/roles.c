@@ -45,8 +45,8 @@ static int read_user(const YamlRead *r, const YamlNode *n, void *user) {
         for (struct passwd *e = f ? fgetpwent(f) : NULL; e; e = fgetpwent(f))
                 if (strcmp(e->pw_name, name) == 0)
                         return add(r, n, false, e->pw_uid);
-        yaml_problem(r->problems, r->file, n, "unknown-user", "name the uid under 'uids'",
-                "no user '%.60s' in the passwd file", name);
+        yaml_problem(r->problems, r->file, n, "unknown-user", "add the user, or name the uid under 'uids'",
+                "no user '%.60s' in /etc/passwd", name);
         return -EINVAL;
 }
 
@@ -69,10 +69,11 @@ static const YamlField people_table[] = {
 static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
         static const char *const names[] = {"observer", "operator", "admin"};
         Reader *rd = r->user;
+        char hint[200];
         int bad = 0;
         if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(
-                        r->problems, r->file, n, "bad-value", NULL, "'roles' is a map of roles to people");
+                yaml_problem(r->problems, r->file, n, "bad-value", "roles: {operator: {users: [nina]}}",
+                        "'roles' is a map of roles to people");
                 return -EINVAL;
         }
         for (size_t i = 0; i < n->n; i++) {
@@ -80,8 +81,8 @@ static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
                 int role = role_from_string(str_of(one->key));
                 if (role <= (int)ROLE_NOBODY) {
                         yaml_problem_key(r->problems, r->file, one, "unknown-key",
-                                nearest_name(one->key, names, ELEMENTSOF(names)), "no such role '%.40s'",
-                                one->key);
+                                names_hint(one->key, names, ELEMENTSOF(names), hint, sizeof(hint)),
+                                "no such role '%.40s'", one->key);
                         bad = -EINVAL;
                         continue;
                 }
@@ -95,10 +96,7 @@ static int read_roles(const YamlRead *r, const YamlNode *n, void *out) {
 
 static int read_api(const YamlRead *r, const YamlNode *n, void *out) {
         (void)out;
-        if (n->kind == YAML_KIND_SCALAR && strcmp(n->text, "guardian/policy.v1") == 0)
-                return 0;
-        yaml_problem(r->problems, r->file, n, "unknown-value", "guardian/policy.v1", "unknown apiVersion");
-        return -EINVAL;
+        return yaml_version(r, n, "guardian/policy.v1");
 }
 
 int roles_from_yaml(const char *file, const YamlNode *root, const char *passwd, Problems *p, RolesBlob *ret) {

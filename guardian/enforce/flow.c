@@ -184,7 +184,7 @@ static Code check_still(Enforce *e, const Proposal *p, bool last, EnforceNow now
                 return CODE_UNKNOWN_UNIT;
         }
         if (!incarnation_eq(&t.incarnation, &p->r.incarnation) && !FAULTY(FAULT_NO_INCARNATION)) {
-                *why = "the unit is another incarnation now";
+                *why = "the process that it was meant for is gone";
                 return CODE_STALE_TARGET;
         }
         if (p->verb->healing && t.state == UNIT_STOPPING) {

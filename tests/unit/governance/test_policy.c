@@ -62,7 +62,8 @@ static const struct {
         {"governance.yaml", RULE("effect: allow, code: paused"), "contradiction", ""},
         {"governance.yaml", RULE("effect: deny, code: nosuch"), "unknown-value", ""},
         {"governance.yaml", RULE("effect: deny, approvals: {operator: 1}"), "contradiction", ""},
-        {"governance.yaml", RULE("effect: require_approval, approvals: {owner: 1}"), "unknown-value", ""},
+        {"governance.yaml", RULE("effect: require_approval, approvals: {owner: 1}"), "unknown-value",
+                "one of: operator, admin"},
         {"governance.yaml", RULE("effect: require_approval, approvals: {operator: 2}"), "approvers-missing",
                 ""},
         {"governance.yaml", RULE("effect: require_approval, approvals: {operator: 1, admin: 1}"),
@@ -91,7 +92,7 @@ static const struct {
                 "bad-value", ""},
         {"governance.yaml", API "rules:\n- {id: 'a|b', effect: deny, reason: r}\n", "contradiction", ""},
         {"governance.yaml", "apiVersion: guardian/policy.v2\nrules: []\n", "unknown-value",
-                "guardian/policy.v1"},
+                "this version of Guardian reads guardian/policy.v1"},
         {"governance.yaml", "rules: []\n", "missing-key", ""},
         {"constitution.yaml", RULE("effect: deny, tier: organisation"), "contradiction", ""},
         {"constitution.yaml", RULE("effect: deny, enforce: critical"), "contradiction", ""},
@@ -101,8 +102,10 @@ static const struct {
                 ""},
         {"actions.yaml", API "actions:\n- {name: a, kind: verb, risk: low, role: none, args: {x: maybe}}\n",
                 "bad-value", ""},
-        {"trust.yaml", API "initial: 150\nceiling: 100\noutcomes: {ok: 1}\n", "out-of-range", ""},
-        {"trust.yaml", API "initial: 50\noutcomes: {good: 1}\n", "unknown-key", ""},
+        {"trust.yaml", API "initial: 150\nceiling: 100\noutcomes: {ok: 1}\n", "out-of-range",
+                "0 <= floor <= initial <= ceiling <= 1000"},
+        {"trust.yaml", API "initial: 50\noutcomes: {good: 1}\n", "unknown-key",
+                "one of: ok, failed, unknown, not_run"},
         {"roles.yaml", API "roles: {owner: {}}\n", "unknown-key", ""},
         {"roles.yaml", API "roles: {admin: {uid: [1]}}\n", "unknown-key", "did you mean 'uids'?"},
 };
@@ -121,6 +124,28 @@ START_TEST(load_errors) {
         ck_assert_str_eq(problems.items[0].file, bad[_i].file);
         if (*bad[_i].hint)
                 ck_assert_str_eq(problems.items[0].hint, bad[_i].hint);
+}
+END_TEST
+
+/* One fault is one problem: what a bad file would have named is not held against the others. */
+START_TEST(a_fault_is_said_once) {
+        static const char rules[] = RULE("effect: allow, when: \"action == 'heal' && context.budget.b > 0\"");
+        ck_assert_int_eq(compile("- a\n", CONSTITUTION, rules, TRUST, NULL), -EINVAL);
+        ck_assert_uint_eq(problems.n, 2); /* the budget is in no file */
+        ck_assert_str_eq(problems.items[0].file, "actions.yaml");
+        ck_assert_str_eq(problems.items[1].code, "unknown-field");
+        problems_done(&problems);
+        ck_assert_int_eq(compile(ACTIONS, CONSTITUTION, API "rules: []\nbananas: 1\n", TRUST, NULL), -EINVAL);
+        ck_assert_uint_eq(problems.n, 1);
+        ck_assert_str_eq(problems.items[0].hint, "one of: apiVersion, approvals, budgets, rules");
+        problems_done(&problems);
+        ck_assert_int_eq(compile(ACTIONS, CONSTITUTION,
+                                 API "budgets: 7\nrules:\n- {id: r, effect: allow, reason: r, when: "
+                                     "context.budget.b > 0}\n",
+                                 TRUST, NULL),
+                -EINVAL);
+        ck_assert_uint_eq(problems.n, 1);
+        ck_assert_str_eq(problems.items[0].code, "bad-value");
 }
 END_TEST
 
@@ -246,6 +271,7 @@ int main(void) {
         tcase_add_checked_fixture(t, setup, teardown);
         tcase_add_test(t, smallest_policy);
         tcase_add_loop_test(t, load_errors, 0, ELEMENTSOF(bad));
+        tcase_add_test(t, a_fault_is_said_once);
         tcase_add_test(t, people_are_counted);
         tcase_add_test(t, half_a_set_is_refused);
         tcase_add_test(t, semantics);
