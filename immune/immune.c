@@ -38,6 +38,7 @@ struct Immune {
         uint64_t subscribe_req; /* of the units' pattern */
         uint64_t events_lost;
         bool folding, folded, asked, draining;
+        LogLimit record_limit, event_limit, refused_limit;
 };
 
 static ImmuneNow now(void) {
@@ -48,14 +49,14 @@ static ImmuneNow now(void) {
 static void check(Immune *im, int r) {
         if (r == 0)
                 return;
-        log_error("cannot go on, the next start continues from the ledger", LOG_ERRNO(r));
+        log_error("cannot go on, ending: the next start continues from the ledger", LOG_ERRNO(r));
         chunk_exit(im->chunk, 1);
 }
 
 /* ---- commands */
 
 static void do_append(Immune *im, const ImmuneCmd *cmd) {
-        uint64_t token = cmd->token;
+        uint64_t token = cmd->token, held;
         LedgerAppend a = {.kind = cmd->record,
                 .ref = cmd->ref,
                 .actor = im->chunk->unit,
@@ -68,7 +69,9 @@ static void do_append(Immune *im, const ImmuneCmd *cmd) {
         int r = ledger_client_append(im->ledger, &a, token);
 
         if (r < 0) {
-                log_warning("record not taken", LOG_STR("resource", cmd->resource), LOG_ERRNO(r));
+                if (log_limit(&im->record_limit, &held))
+                        log_warning("a record of an incident can't be handed to the ledger",
+                                LOG_UNIT(cmd->resource), LOG_ERRNO(r), LOG_U64("held_back", held));
                 check(im, immune_on_ack(im->core, now(), token, false, 0));
         }
 }
@@ -88,8 +91,9 @@ static void do_publish(Immune *im, const ImmuneCmd *cmd) {
         gme_fill(&b, clock_wall_ns());
         int r = mesh ? link_send(mesh, &b, cmd->body.n ? cmd->body : STR_LIT("{}")) : -ENOTCONN;
         if (r < 0 && im->events_lost++ == 0)
-                log_warning(
-                        "event not sent, it stands in the ledger", LOG_STR("type", cmd->type), LOG_ERRNO(r));
+                log_warning("the mesh takes no events: they are lost until it does, the incidents' records "
+                            "stand in the ledger",
+                        LOG_STR("type", cmd->type), LOG_ERRNO(r));
 }
 
 static void do_propose(Immune *im, const ImmuneCmd *cmd) {
@@ -203,7 +207,7 @@ static void ask_units(Immune *im) {
         msg_put_u64(&b, TAG_REQ, im->units_req);
         int r = link_send(im->chunk->control, &b, (Str){NULL, 0});
         if (r < 0) {
-                log_warning("guardian was not asked for its units", LOG_ERRNO(r));
+                log_warning("guardian can't be asked for its units, asking again in 1 s", LOG_ERRNO(r));
                 im->units_req = 0;
                 im->asked = false;
                 uv_timer_start(&im->retry, on_retry, 1000, 0);
@@ -225,7 +229,8 @@ static void on_folded(void *user, uint64_t token, const Msg *rec, const char *co
         }
         im->folding = false;
         if (strcmp(code, "ok") != 0) {
-                log_warning("the ledger did not tell the past, asking again", LOG_STR("code", code));
+                log_warning("the ledger did not tell of earlier incidents, asking again in 1 s",
+                        LOG_STR("code", code));
                 uv_timer_start(&im->retry, on_retry, 1000, 0);
                 return;
         }
@@ -255,10 +260,12 @@ static void on_retry(uv_timer_t *h) {
 static void on_ack(void *user, uint64_t token, const char *code, uint64_t index, const uint8_t *hash) {
         Immune *im = user;
         bool ok = strcmp(code, "ok") == 0;
+        uint64_t held;
         (void)hash;
 
-        if (!ok)
-                log_warning("the ledger refused a record", LOG_STR("code", code));
+        if (!ok && log_limit(&im->record_limit, &held))
+                log_warning("the ledger refused a record of an incident", LOG_STR("code", code),
+                        LOG_U64("held_back", held));
         check(im, immune_on_ack(im->core, now(), token, ok, index));
         drain(im);
 }
@@ -266,13 +273,11 @@ static void on_ack(void *user, uint64_t token, const char *code, uint64_t index,
 static int load_policy(Immune *im) {
         const char *dirs[8];
         Problems problems = {0};
-        char text[800];
 
         for (unsigned i = 0; i < im->chunk->n_policy_dirs; i++)
                 dirs[i] = im->chunk->policy_dirs[i];
         int r = immune_policy_load(dirs, im->chunk->n_policy_dirs, &problems, &im->policy);
-        for (size_t i = 0; i < problems.n; i++)
-                log_error(problem_format(&problems.items[i], text, sizeof(text)));
+        chunk_log_problems(im->chunk, &problems);
         problems_done(&problems);
         return r;
 }
@@ -318,7 +323,8 @@ static void subscribe(Immune *im, Link *mesh) {
                 msg_put_cstr(&b, TAG_PATTERN, *p);
                 int r = link_send(mesh, &b, (Str){NULL, 0});
                 if (r < 0)
-                        log_warning("not subscribed", LOG_STR("pattern", *p), LOG_ERRNO(r));
+                        log_warning("can't subscribe at the mesh: such events are not seen",
+                                LOG_STR("pattern", *p), LOG_ERRNO(r));
         }
 }
 
@@ -343,7 +349,7 @@ static void on_link_lost(Chunk *c, Link *l, const char *reason, void *user) {
 
         if (strcmp(l->kind, "chunk") != 0)
                 return;
-        log_info("link lost", LOG_UNIT(l->unit), LOG_STR("reason", reason));
+        log_debug("link ended", LOG_UNIT(l->unit), LOG_STR("reason", reason));
         if (strcmp(l->unit, "ledger") == 0 && !chunk_link(c, "ledger"))
                 ledger_client_lost(im->ledger);
         if (strcmp(l->unit, "mesh") == 0)
@@ -371,8 +377,9 @@ static void on_invoke(Immune *im, Link *l, const Msg *m) {
         if (r == -ENOENT || r == -EINVAL) {
                 v->token = 0;
                 link_result(l, req, 1, r == -ENOENT ? "E.NOT_FOUND" : "E.VALIDATION",
-                        r == -ENOENT ? "no such handler" : "the parameters name no component", (Str){NULL, 0},
-                        false);
+                        r == -ENOENT ? "the immune kernel has no handler of this name"
+                                     : "the parameters must name a unit: component, or resource",
+                        (Str){NULL, 0}, false);
                 return;
         }
         check(im, r);
@@ -387,7 +394,7 @@ static void on_call(Immune *im, Link *l, const Msg *m) {
         JsonWriter w;
 
         if (l->role < ROLE_OBSERVER) {
-                link_result(l, req, 4, "denied_by_role", "observers and above may read incidents",
+                link_result(l, req, 4, "denied_by_role", "incidents are for the role observer and above",
                         (Str){NULL, 0}, false);
                 return;
         }
@@ -398,12 +405,12 @@ static void on_call(Immune *im, Link *l, const Msg *m) {
                 str_copy(name, sizeof(name), id.p ? id : msg_str(m, TAG_UNIT));
                 found = immune_incident_json(im->core, name, &w);
         } else {
-                link_result(l, req, 64, "unsupported", "the immune kernel answers incidents and incident",
+                link_result(l, req, 64, "unsupported", "the immune kernel answers these: incidents, incident",
                         (Str){NULL, 0}, false);
                 return;
         }
         if (found == 1)
-                link_result(l, req, 6, "unknown_id", "no such incident", (Str){NULL, 0}, false);
+                link_result(l, req, 6, "unknown_id", "there is no such incident", (Str){NULL, 0}, false);
         else if (json_finish(&w) < 0)
                 link_result(l, req, 1, "failed", "the answer is too large", (Str){NULL, 0}, false);
         else
@@ -430,23 +437,31 @@ static void on_control(Immune *im, const Msg *m) {
 }
 
 static void on_mesh(Immune *im, Link *l, const Msg *m) {
-        char type[129];
+        char type[129], source[161], id[65];
+        uint64_t held;
 
         if (m->type == MSG_INVOKE) {
                 on_invoke(im, l, m);
         } else if (m->type == MSG_EVENT) {
                 int r = inbox_event(im->core, now(), m);
                 str_copy(type, sizeof(type), msg_str(m, TAG_TYPE));
-                if (r == -EINVAL || r == -EMSGSIZE)
-                        log_warning("event not understood", LOG_STR("type", type));
-                else
+                str_copy(source, sizeof(source), msg_str(m, TAG_SOURCE));
+                str_copy(id, sizeof(id), msg_str(m, TAG_MSG_ID));
+                if (r == -EINVAL || r == -EMSGSIZE) {
+                        if (log_limit(&im->event_limit, &held))
+                                log_warning("an event does not say what its type says: it is not looked at",
+                                        LOG_STR("type", type), LOG_STR("source", source),
+                                        LOG_STR("msg_id", id), LOG_U64("held_back", held));
+                } else
                         check(im, r);
         } else if (m->type == MSG_RESULT) {
-                if (msg_u64(m, TAG_STATUS, 0) != 0) {
-                        char code[65];
+                if (msg_u64(m, TAG_STATUS, 0) != 0 && log_limit(&im->refused_limit, &held)) {
+                        char code[65], message[401];
                         str_copy(code, sizeof(code), msg_str(m, TAG_CODE));
-                        log_warning("the mesh refused", LOG_STR("code", code),
-                                LOG_U64("request", msg_u64(m, TAG_REQ, 0)));
+                        str_copy(message, sizeof(message), msg_str(m, TAG_MESSAGE));
+                        log_warning("the mesh refused an event or a subscription of the immune kernel",
+                                LOG_STR("code", code), LOG_STR("reason", message),
+                                LOG_U64("held_back", held));
                 }
                 /* From here on no event of a unit is missed; what came before the snapshot tells. */
                 if (msg_u64(m, TAG_REQ, 0) == im->subscribe_req)
@@ -476,7 +491,8 @@ static int check_dirs(const char *const *dirs, unsigned n, Problems *problems) {
         if (r == 0) {
                 r = immune_self_test(p, why, sizeof(why));
                 if (r < 0)
-                        problem_add(problems, PROBLEM_ERROR, "playbooks.yaml", 0, 0, "no-answer", NULL, "%s",
+                        problem_add(problems, PROBLEM_ERROR, "playbooks.yaml", 0, 0, "no-answer",
+                                "a playbook for memory_leak of every severity, detectors that see one", "%s",
                                 why);
         }
         immune_policy_free(p);

@@ -10,6 +10,7 @@
 #include "common/rules/rules-yaml.h"
 #include "common/yaml/yaml-tree.h"
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,15 +45,17 @@ typedef struct Top {
         const YamlNode *detectors, *limits, *playbooks, *diagnoses;
 } Top;
 
-static int wrong(const YamlRead *r, const YamlNode *at, const char *hint, const char *text) {
+static int wrong(const YamlRead *r, const YamlNode *at, const char *hint, const char *fmt, ...)
+        __attribute__((format(printf, 4, 5)));
+static int wrong(const YamlRead *r, const YamlNode *at, const char *hint, const char *fmt, ...) {
+        char text[280];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
         yaml_problem(r->problems, r->file, at, "invalid-value", hint, "%s", text);
         return -EINVAL;
-}
-
-static int check_api(const YamlRead *r, const YamlNode *root, const char *have, const char *want) {
-        if (strcmp(have, want) == 0)
-                return 0;
-        return wrong(r, yaml_get(root, "apiVersion"), want, "unknown apiVersion");
 }
 
 /* ---- detectors.yaml */
@@ -88,12 +91,19 @@ static GrowthRead growth_before(const GrowthConfig *g) {
 }
 
 static int growth_take(const YamlRead *r, const YamlNode *at, const GrowthRead *g, GrowthConfig *ret) {
+        char one[40], two[40];
+
         if (g->needed > g->windows)
-                return wrong(r, at, "needed <= windows", "more windows needed than there are");
+                return wrong(r, at, "needed <= windows", "needed %u of windows %u: more than there are",
+                        (unsigned)g->needed, (unsigned)g->windows);
         if (g->interval < 100000 || g->interval > g->window)
-                return wrong(r, at, "100ms <= interval <= window", "the sampling interval does not fit");
+                return wrong(r, at, "100ms <= interval <= window", "interval %s does not fit window %s",
+                        format_duration(g->interval, one, sizeof(one)),
+                        format_duration(g->window, two, sizeof(two)));
         if (g->window > 3600000000ULL || g->settle > 3600000000ULL)
-                return wrong(r, at, "at most 1h", "window or settle is too long");
+                return wrong(r, at, "at most 1h each", "window %s or settle %s is too long",
+                        format_duration(g->window, one, sizeof(one)),
+                        format_duration(g->settle, two, sizeof(two)));
         *ret = (GrowthConfig){.settle_us = g->settle,
                 .interval_us = g->interval,
                 .window_us = g->window,
@@ -111,12 +121,13 @@ static int read_override(const YamlRead *r, const YamlNode *n, void *user) {
         GrowthRead g = growth_before(&p->growth);
 
         if (p->n_overrides >= OVERRIDES_MAX)
-                return wrong(r, n, "at most 32", "too many overrides");
+                return wrong(r, n, "label units alike, one override for all of them",
+                        "more than %d overrides", OVERRIDES_MAX);
         GrowthOverride *o = &p->overrides[p->n_overrides];
         if (yaml_read_map(r, n, override_fields, ELEMENTSOF(override_fields), &g) < 0)
                 return -EINVAL;
         if (!strchr(g.label, '='))
-                return wrong(r, yaml_get(n, "label"), "key=value", "a label has a key and a value");
+                return wrong(r, yaml_get(n, "label"), "label: key=value", "'%.60s' is no label", g.label);
         str_copy(o->label, sizeof(o->label), str_of(g.label));
         p->n_overrides++;
         return growth_take(r, n, &g, &o->growth);
@@ -151,7 +162,7 @@ static int read_exits(const YamlRead *r, const YamlNode *n, void *out) {
         int err = yaml_read_map(r, n, exit_fields, ELEMENTSOF(exit_fields), &x);
 
         if (err == 0 && x.window == 0)
-                err = wrong(r, n, "1min", "the window is empty");
+                err = wrong(r, n, "window: 1min", "the window is empty");
         *e = (ExitConfig){
                 (unsigned)x.repeats, x.window, (Severity)x.severity, (Severity)x.quarantine, x.enabled};
         return err;
@@ -187,7 +198,7 @@ static int read_detectors(const YamlRead *r, const YamlNode *root, ImmunePolicy 
         Top top = {0};
 
         if (yaml_read_map(r, root, detectors_top, ELEMENTSOF(detectors_top), &top) < 0 ||
-                check_api(r, root, top.api, "guardian/detectors.v1") < 0)
+                yaml_version(r, yaml_get(root, "apiVersion"), "guardian/detectors.v1") < 0)
                 return -EINVAL;
         return yaml_read_map(r, top.detectors, detector_fields, ELEMENTSOF(detector_fields), p);
 }
@@ -213,11 +224,14 @@ static const YamlField limit_fields[] = {
 static int read_limits(const YamlRead *r, const YamlNode *n, ImmunePolicy *p) {
         LimitsRead l = {p->dedupe_us, p->max_attempts, p->max_open, p->rate_per_s, p->burst, p->min_healthy,
                 p->min_units, p->storm_quiet_us, p->retry_min_us, p->retry_max_us};
+        char one[40], two[40];
 
         if (yaml_read_map(r, n, limit_fields, ELEMENTSOF(limit_fields), &l) < 0)
                 return -EINVAL;
         if (l.retry_min < 1000000 || l.retry_max < l.retry_min)
-                return wrong(r, n, "1s <= retry_min <= retry_max", "the retry times do not fit");
+                return wrong(r, n, "1s <= retry_min <= retry_max", "retry_min %s and retry_max %s do not fit",
+                        format_duration(l.retry_min, one, sizeof(one)),
+                        format_duration(l.retry_max, two, sizeof(two)));
         p->dedupe_us = l.dedupe;
         p->max_attempts = (unsigned)l.attempts;
         p->max_open = (unsigned)l.open;
@@ -237,13 +251,24 @@ typedef struct StepRead {
 } StepRead;
 static const YamlField step_fields[] = {TEXT("do", StepRead, what, true), DURATION("for", StepRead, time)};
 
+static int unknown_step(const YamlRead *r, const YamlNode *n, const char *what) {
+        const char *names[_HEAL_MAX + 2] = {"observe", "collect_evidence"};
+        char hint[200];
+
+        for (int i = 0; i < _HEAL_MAX; i++)
+                names[i + 2] = healing_action_to_string(i);
+        return wrong(r, n, names_hint(what, names, _HEAL_MAX + 2, hint, sizeof(hint)), "unknown step '%.40s'",
+                what);
+}
+
 static int read_step(const YamlRead *r, const YamlNode *n, void *user) {
         Playbook *b = user;
         StepRead s = {.time = 0};
         const char *text;
 
         if (b->n_steps >= LADDER_MAX)
-                return wrong(r, n, "at most 8 steps", "the ladder is too long");
+                return wrong(r, n, "end it with escalate_to_human", "the ladder has more than %d steps",
+                        LADDER_MAX);
         if (n->kind == YAML_KIND_SCALAR) {
                 if (yaml_str(r->file, n, r->problems, &text) < 0)
                         return -EINVAL;
@@ -253,14 +278,15 @@ static int read_step(const YamlRead *r, const YamlNode *n, void *user) {
         }
         int kind = step_kind_from_string(str_of(s.what)), action = healing_action_from_string(str_of(s.what));
         if (kind < 0 && action < 0)
-                return wrong(r, n, "observe, collect_evidence or a healing action", "unknown step");
+                return unknown_step(r, n, s.what);
         if (kind == STEP_ACTION)
-                return wrong(r, n, "restart_service", "name the action itself");
+                return wrong(r, n, "restart_service", "'%s' is no step: name the action itself", s.what);
         if (b->n_steps > 0 && b->steps[b->n_steps - 1].kind == STEP_ESCALATE)
-                return wrong(r, n, "escalate_to_human is the last step",
-                        "nothing is done after a person was asked");
+                return wrong(r, n, "make escalate_to_human the last step",
+                        "'%s' stands behind escalate_to_human: nothing is done after a person was asked",
+                        s.what);
         if (kind == STEP_OBSERVE && s.time == 0)
-                return wrong(r, n, "{do: observe, for: 5min}", "to observe takes a time");
+                return wrong(r, n, "{do: observe, for: 5min}", "'observe' says for how long");
         b->steps[b->n_steps++] = (Step){kind < 0 ? STEP_ACTION : (StepKind)kind,
                 action < 0 ? _HEAL_MAX : (HealingAction)action, s.time};
         return 0;
@@ -269,6 +295,7 @@ static int read_step(const YamlRead *r, const YamlNode *n, void *user) {
 static int add_bit(
         const YamlRead *r, const YamlNode *n, uint32_t *mask, int (*from)(Str), const char *const *names) {
         const char *text;
+        char hint[200];
         size_t count = 0;
 
         if (yaml_str(r->file, n, r->problems, &text) < 0)
@@ -277,7 +304,8 @@ static int add_bit(
         while (names[count])
                 count++;
         if (v < 0)
-                return wrong(r, n, nearest_name(text, names, count), "unknown name");
+                return wrong(r, n, names_hint(text, names, count, hint, sizeof(hint)), "unknown name '%.40s'",
+                        text);
         *mask |= 1U << v;
         return 0;
 }
@@ -325,17 +353,19 @@ static int read_playbook(const YamlRead *r, const YamlNode *n, void *user) {
         BookRead b = {.verify = 30000000, .stable = 300000000};
 
         if (p->n_playbooks >= PLAYBOOKS_MAX)
-                return wrong(r, n, "at most 64", "too many playbooks");
+                return wrong(r, n, NULL, "more than %d playbooks", PLAYBOOKS_MAX);
         int err = yaml_read_map(r, n, book_fields, ELEMENTSOF(book_fields), &b);
         if (err < 0)
                 return err;
         for (unsigned k = 0; k < p->n_playbooks; k++)
                 if (strcmp(p->playbooks[k].id, b.id) == 0)
-                        return wrong(
-                                r, yaml_get(n, "id"), "every id once", "a playbook of this id stands above");
+                        return wrong(r, yaml_get(n, "id"), "every id once",
+                                "a playbook '%s' stands above already", b.id);
         if (b.verify == 0 || b.verify > 86400000000ULL || b.stable > 86400000000ULL ||
                 b.cool > 86400000000ULL)
-                return wrong(r, n, "verify_within > 0, each at most 1d", "a time is out of range");
+                return wrong(r, n,
+                        "verify_within more than 0; verify_within, stable_for, cool_down at most 1d",
+                        "a time of the playbook '%s' is out of range", b.id);
         Playbook *out = &p->playbooks[p->n_playbooks++];
         *out = (Playbook){.type = (AnomalyType)b.type,
                 .verify_within_us = b.verify,
@@ -349,7 +379,7 @@ static int read_playbook(const YamlRead *r, const YamlNode *n, void *user) {
         if (yaml_read_list(r, b.steps, read_step, out) < 0)
                 err = -EINVAL;
         else if (out->n_steps == 0)
-                err = wrong(r, b.steps, "at least one step", "the ladder is empty");
+                err = wrong(r, b.steps, "steps: [escalate_to_human]", "the playbook '%s' has no step", b.id);
         int when = read_when(r, b.when, &out->when);
         return err < 0 ? err : when;
 }
@@ -377,7 +407,7 @@ static int read_diagnosis(const YamlRead *r, const YamlNode *n, void *user) {
         DiagnosisRead d = {.confidence = 0};
 
         if (p->n_diagnoses >= DIAGNOSES_MAX)
-                return wrong(r, n, "at most 64", "too many diagnoses");
+                return wrong(r, n, NULL, "more than %d diagnoses", DIAGNOSES_MAX);
         int err = yaml_read_map(r, n, diagnosis_fields, ELEMENTSOF(diagnosis_fields), &d);
         if (err < 0)
                 return err;
@@ -399,7 +429,7 @@ static int read_playbooks(const YamlRead *r, const YamlNode *root, ImmunePolicy 
         int err = 0;
 
         if (yaml_read_map(r, root, playbooks_top, ELEMENTSOF(playbooks_top), &top) < 0 ||
-                check_api(r, root, top.api, "guardian/playbooks.v1") < 0)
+                yaml_version(r, yaml_get(root, "apiVersion"), "guardian/playbooks.v1") < 0)
                 return -EINVAL;
         if (top.limits)
                 err = read_limits(r, top.limits, p);
@@ -437,7 +467,8 @@ static int load_one(const char *const *dirs, unsigned n, bool playbooks, Problem
                         return err;
                 return playbooks ? read_playbooks(&r, root, into) : read_detectors(&r, root, into);
         }
-        problem_add(p, PROBLEM_ERROR, name, 0, 0, "missing-file", "it is installed with the policies",
+        problem_add(p, PROBLEM_ERROR, name, 0, 0, "missing-file",
+                "it comes with the installation, in share/guardian/policies",
                 "%s is in none of the policy directories", name);
         return -ENOENT;
 }

@@ -4,6 +4,7 @@
 #include "immune/immune.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { MINUTES = 30 };
 
@@ -74,7 +75,7 @@ int immune_self_test(const ImmunePolicy *policy, char *why, size_t cap) {
                 r = play(&t);
         t.core = immune_core_free(t.core);
         if (r < 0) {
-                snprintf(why, cap, "a trial leak failed");
+                snprintf(why, cap, "a trial leak could not be played: %s", strerror(-r));
                 return r;
         }
         if (!t.proposed && !t.escalated) {

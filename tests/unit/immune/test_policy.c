@@ -88,26 +88,31 @@ typedef struct Bad {
 #define D "apiVersion: guardian/detectors.v1\ndetectors:\n"
 #define P "apiVersion: guardian/playbooks.v1\nplaybooks:\n"
 static const Bad bad[] = {
-        {false, 1, "apiVersion: guardian/detectors.v2\ndetectors: {}\n", "apiVersion"},
-        {false, 3, D "  memory_grow: {}\n", "memory_grow"},
-        {false, 3, D "  memory_growth: {needed: 9, windows: 5}\n", "windows"},
-        {false, 3, D "  memory_growth: {interval: 9s, window: 5s}\n", "interval"},
+        {false, 1, "apiVersion: guardian/detectors.v2\ndetectors: {}\n",
+                "unknown apiVersion 'guardian/detectors.v2' (this version of Guardian reads "
+                "guardian/detectors.v1)"},
+        {false, 3, D "  memory_grow: {}\n", "did you mean 'memory_growth'?"},
+        {false, 3, D "  memory_growth: {needed: 9, windows: 5}\n", "needed 9 of windows 5"},
+        {false, 3, D "  memory_growth: {interval: 9s, window: 5s}\n",
+                "interval 9.0s does not fit window 5.0s"},
         {false, 3, D "  memory_growth: {min_growth: lots}\n", "lots"},
         {false, 4, D "  exits:\n    repeats: 0\n", "0"},
-        {false, 4, D "  heartbeat:\n    severity: dire\n", "dire"},
-        {true, 3, P "  - {id: a, anomaly: memory_leek, steps: [escalate_to_human]}\n", "memory_leek"},
-        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [reboot]}\n", "step"},
-        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: []}\n", "empty"},
+        {false, 4, D "  heartbeat:\n    severity: dire\n", "'severity' knows no 'dire' (one of: "},
+        {true, 3, P "  - {id: a, anomaly: memory_leek, steps: [escalate_to_human]}\n",
+                "did you mean 'memory_leak'?"},
+        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [reboot]}\n",
+                "unknown step 'reboot' (one of: observe, collect_evidence, restart_service"},
+        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: []}\n", "'a' has no step"},
         {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [escalate_to_human, restart_service]}\n",
                 "person"},
-        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [observe]}\n", "time"},
+        {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [observe]}\n", "{do: observe, for: 5min}"},
         {true, 3, P "  - {id: a, anomaly: memory_leak, steps: [action]}\n", "action"},
         {true, 3, P "  - {id: a, anomaly: disk_full, when: \"unit.nome == 'x'\", steps: [clear_cache]}\n",
                 "unit.nome"},
         {true, 4,
                 P "  - {id: a, anomaly: disk_full, steps: [clear_cache]}\n  - {id: a, anomaly: disk_full, "
                   "steps: [clear_cache]}\n",
-                "above"},
+                "a playbook 'a' stands above"},
 };
 
 START_TEST(bad_files_are_refused_with_their_line) {
