@@ -21,6 +21,7 @@ struct Dlq {
         List waiting;
         unsigned n_waiting;
         uint64_t lost;
+        LogLimit error_limit, full_limit;
 };
 
 static const char SCHEMA[] =
@@ -39,8 +40,12 @@ static const char LIST[] =
         " event_index FROM dead_letters ORDER BY last_ns DESC, id LIMIT ?1";
 
 static int db_error(Dlq *d, const char *what) {
-        log_error("dead letters can't be kept", LOG_STR("while", what),
-                LOG_STR("reason", d->db ? sqlite3_errmsg(d->db) : "memory"));
+        uint64_t held;
+
+        if (log_limit(&d->error_limit, &held))
+                log_error("the store of dead letters (mesh.db) fails", LOG_STR("while", what),
+                        LOG_STR("reason", d->db ? sqlite3_errmsg(d->db) : "out of memory"),
+                        LOG_U64("waiting", d->n_waiting), LOG_U64("held_back", held));
         return -EIO;
 }
 
@@ -196,7 +201,7 @@ static int waiting_insert(Dlq *d, uint64_t room) {
 }
 
 int dlq_commit(Dlq *d) {
-        uint64_t have = dlq_count(d), room = have < DLQ_MAX ? DLQ_MAX - have : 0;
+        uint64_t have = dlq_count(d), room = have < DLQ_MAX ? DLQ_MAX - have : 0, held;
 
         if (!d->n_waiting)
                 return 0;
@@ -210,8 +215,10 @@ int dlq_commit(Dlq *d) {
         }
         if (d->n_waiting > room) {
                 d->lost += d->n_waiting - room;
-                log_error("dead letters are full, dropping", LOG_U64("limit", DLQ_MAX),
-                        LOG_U64("lost", d->lost));
+                if (log_limit(&d->full_limit, &held))
+                        log_error("dead letters are full: what comes now is lost", LOG_U64("limit", DLQ_MAX),
+                                LOG_U64("lost", d->lost),
+                                LOG_STR("hint", "guardianctl dlq list says why events end there"));
         }
         LIST_FOREACH_SAFE (it, nx, &d->waiting)
                 waiting_free(d, container_of(it, Waiting, node));

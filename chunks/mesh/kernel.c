@@ -25,7 +25,8 @@ struct KernelSocket {
         int fd;
         uv_poll_t poll;
         List clients;
-        unsigned n_clients, refused;
+        unsigned n_clients;
+        LogLimit refused, full, cut;
 };
 
 struct KernelClient {
@@ -71,7 +72,17 @@ void kernel_cut(KernelClient *c, const char *reason) {
                 return;
         c->gone = true;
         c->stream.cut = true;
-        log_info("client of a mesh socket ended", LOG_UNIT(c->socket->unit), LOG_STR("reason", reason));
+        log_debug("client of a mesh socket ended", LOG_UNIT(c->socket->unit), LOG_STR("reason", reason));
+}
+
+/* The client's own doing: somebody has to mend it. */
+static void client_fault(KernelClient *c, const char *reason) {
+        uint64_t held;
+
+        if (!c->gone && log_limit(&c->socket->cut, &held))
+                log_warning("a client of a mesh socket is cut off", LOG_UNIT(c->socket->unit),
+                        LOG_STR("reason", reason), LOG_U64("held_back", held));
+        kernel_cut(c, reason);
 }
 
 static void client_end(KernelClient *c) {
@@ -124,7 +135,7 @@ void kernel_answer(KernelClient *c, const MeshAnswer *a) {
         if (r == 0 && !c->json)
                 r = conn_send(c->conn, &b, (Str){0}, -1);
         if (r < 0)
-                kernel_cut(c, "it does not read its answers");
+                client_fault(c, "it does not read its answers");
         else if (c->json)
                 client_flush(c);
 }
@@ -150,7 +161,7 @@ bool kernel_send_event(KernelClient *c, const MeshEvent *e) {
                 r = conn_send(c->conn, &b, mesh_event_payload(e), -1);
         }
         if (r < 0)
-                kernel_cut(c, "an event can't be written");
+                client_fault(c, "an event for it can't be written");
         return r == 0;
 }
 
@@ -166,7 +177,7 @@ int kernel_invoke(KernelClient *c, uint64_t req, const WorkflowInvoke *i, const 
         if (r == 0)
                 client_flush(c);
         else
-                kernel_cut(c, "an invocation can't be written");
+                client_fault(c, "an invocation for it can't be written");
         return r;
 }
 
@@ -196,16 +207,18 @@ static void op_register(KernelClient *c, const JsonlOp *op) {
 
         if (!binding_serves(b, op->handler)) {
                 a = (MeshAnswer){.req = op->req,
+                        .index = UINT64_MAX,
                         .status = 4,
                         .code = "E.FORBIDDEN",
                         .field = "handler",
-                        .message = "the unit's Handles= does not name this handler"};
+                        .message = "Handles= in the unit's file does not name this handler"};
         } else if (c->n_handlers == CLIENT_HANDLERS_MAX || !(copy = strdup(op->handler))) {
                 a = (MeshAnswer){.req = op->req,
+                        .index = UINT64_MAX,
                         .status = 1,
                         .code = "E.RATE_LIMIT",
                         .field = "handler",
-                        .message = "too many handlers on one connection"};
+                        .message = "a connection registers at most 16 handlers"};
         } else {
                 c->handlers[c->n_handlers++] = copy;
         }
@@ -219,10 +232,14 @@ static void op_publish(KernelClient *c, JsonlOp *op) {
 
         msg_put_u64(&op->publish, TAG_REQ, op->req);
         if (msg_view(&op->publish, payload, &view) < 0) {
-                kernel_answer(c, &(MeshAnswer){.req = op->req,
-                                         .status = 1,
-                                         .code = "E.VALIDATION",
-                                         .message = "the envelope does not fit a message"});
+                kernel_answer(c,
+                        &(MeshAnswer){.req = op->req,
+                                .index = UINT64_MAX,
+                                .status = 1,
+                                .code = "E.PAYLOAD_TOO_LARGE",
+                                .message =
+                                        "the event is larger than a message: at most 256 KiB in all, 8 KiB "
+                                        "without the payload"});
                 return;
         }
         mesh_publish(&m->core, &c->stream.peer, &view, clock_boot_us(), clock_wall_ns());
@@ -269,7 +286,7 @@ static void client_line(KernelClient *c, Str line) {
                                          .message = err.message,
                                          .field = err.field[0] ? err.field : NULL});
         if (++c->errors >= CLIENT_ERRORS_MAX)
-                kernel_cut(c, "too many malformed lines");
+                client_fault(c, "ten of its lines could not be understood");
 }
 
 static void client_lines(KernelClient *c) {
@@ -288,7 +305,7 @@ static void client_lines(KernelClient *c) {
         }
         buf_consume(&c->in, at);
         if (c->in.len >= JSONL_LINE_MAX)
-                kernel_cut(c, "a line is over 256 KiB");
+                client_fault(c, "a line of it is over 256 KiB");
         if (c->in.len == 0)
                 buf_shrink(&c->in);
 }
@@ -319,7 +336,7 @@ static void conn_msg(Conn *conn, Msg *msg, void *user) {
                 return;
         /* a kernel is no chunk: it publishes, subscribes and answers what it is asked */
         if (msg->type != MSG_PUBLISH && msg->type != MSG_SUBSCRIBE && msg->type != MSG_RESULT) {
-                kernel_cut(c, "a message that a kernel may not send");
+                client_fault(c, "it sent a message that a service may not send");
                 return;
         }
         mesh_stream_msg(c->socket->mesh, &c->stream, msg);
@@ -327,8 +344,10 @@ static void conn_msg(Conn *conn, Msg *msg, void *user) {
 
 static void conn_ended(Conn *conn, int error, const char *reason, void *user) {
         (void)conn;
-        (void)error;
-        kernel_cut(user, reason);
+        if (error == -EBADMSG)
+                client_fault(user, reason);
+        else
+                kernel_cut(user, reason);
 }
 
 static void conn_drained(Conn *conn, void *user) {
@@ -400,7 +419,8 @@ static void client_poll(KernelClient *c) {
         uv_poll_start(&c->poll, events, client_event);
 }
 
-static bool peer_allowed(const KernelSocket *s, int fd) {
+static bool peer_allowed(KernelSocket *s, int fd) {
+        uint64_t held;
         struct ucred cred;
         socklen_t n = sizeof(cred);
 
@@ -408,8 +428,10 @@ static bool peer_allowed(const KernelSocket *s, int fd) {
                 return false;
         if (cred.uid == s->uid || cred.uid == 0)
                 return true;
-        log_warning("mesh socket refused a stranger", LOG_UNIT(s->unit), LOG_U64("uid", cred.uid),
-                LOG_I64("pid", cred.pid));
+        if (log_limit(&s->refused, &held))
+                log_warning("a mesh socket refuses who is neither its unit's user nor root",
+                        LOG_UNIT(s->unit), LOG_U64("uid", cred.uid), LOG_I64("pid", cred.pid),
+                        LOG_U64("held_back", held));
         return false;
 }
 
@@ -447,13 +469,14 @@ static void socket_event(uv_poll_t *h, int status, int events) {
         (void)events;
         for (int turn = 0; status == 0 && turn < 16; turn++) {
                 int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                uint64_t held;
 
                 if (fd < 0)
                         return;
                 if (s->n_clients >= CLIENTS_MAX) {
-                        if (s->refused++ == 0)
-                                log_warning("mesh socket is full", LOG_UNIT(s->unit),
-                                        LOG_U64("limit", CLIENTS_MAX));
+                        if (log_limit(&s->full, &held))
+                                log_warning("a mesh socket takes no more clients", LOG_UNIT(s->unit),
+                                        LOG_U64("limit", CLIENTS_MAX), LOG_U64("held_back", held));
                         close(fd);
                 } else if (!peer_allowed(s, fd) || client_new(s, fd) < 0) {
                         close(fd);

@@ -72,10 +72,10 @@ void mesh_types_set(MeshCore *c, EventTypes *t) {
 static void check_role(MeshCore *c, const MeshPeer *p, uint64_t now, Refusal *r) {
         if (p->kind == MESH_PEER_PERSON && p->role < ROLE_OPERATOR)
                 refuse(r, &c->counters.refused_role, "E.FORBIDDEN", NULL,
-                        "publishing needs the role operator");
+                        "publishing needs the role operator, yours is %s", role_to_string((int)p->role));
         else if (!p->validated)
-                refuse(r, &c->counters.refused_role, "E.FORBIDDEN", NULL, "'%s' is not validated yet",
-                        p->unit);
+                refuse(r, &c->counters.refused_role, "E.FORBIDDEN", NULL,
+                        "Guardian has not validated '%s' yet", p->unit);
         else if (p->kind == MESH_PEER_PERSON &&
                  !token_buckets_take(&c->persons, p->actor, now, &r->retry_after_ms))
                 refuse(r, &c->counters.refused_rate, "E.RATE_LIMIT", NULL,
@@ -92,22 +92,23 @@ static void check_publisher(
 
         if (unit && !binding_may_publish(b, type)) {
                 refuse(r, &c->counters.refused_binding, "E.FORBIDDEN", "type",
-                        "'%s' may not publish '%s': its unit's Publishes= does not name it", p->unit, type);
+                        "'%s' may not publish '%s': Publishes= in its unit file does not name it", p->unit,
+                        type);
                 return;
         }
         for (unsigned i = 0; !listed && i < t->n_publishers; i++)
                 listed = strcmp(t->publishers[i], as) == 0;
         if (!listed) {
                 refuse(r, &c->counters.refused_publisher, "E.FORBIDDEN", "type",
-                        "'%s' is not among the publishers of '%s'", as, type);
+                        "'%s' is not among the publishers of '%s' in events.yaml", as, type);
                 return;
         }
         if (unit)
                 trust = b && b->has_trust ? b->trust : c->types.default_trust;
         if (t && trust < t->trust_floor)
                 refuse(r, &c->counters.refused_trust, "E.GOVERNANCE_REQUIRED", "type",
-                        "trust of '%s' is %u, the floor of '%s' is %u (hundredths)", as, trust, type,
-                        t->trust_floor);
+                        "'%s' has the trust %u.%02u, '%s' needs %u.%02u (min_trust_score in events.yaml)", as,
+                        trust / 100, trust % 100, type, t->trust_floor / 100, t->trust_floor % 100);
 }
 
 /* Subscribers that publishers wait for, of this event's type. */
@@ -133,7 +134,7 @@ static void check_room(MeshCore *c, const MeshEvent *e, bool own, Refusal *r) {
                 subs_match(&c->subs, e->type, behind_scan, &scan);
                 if (scan.behind)
                         refuse(r, &c->counters.refused_backpressure, "E.RETRYABLE", NULL,
-                                "subscriber '%s' is behind", scan.behind->unit);
+                                "'%s', which subscribes to such events, is behind", scan.behind->unit);
         }
         if (r->code)
                 r->retry_after_ms = MESH_RETRY_MS;
@@ -155,7 +156,7 @@ static bool type_valid(Str type) {
         return pattern_check(str_copy(text, sizeof(text), type)) == 0;
 }
 
-static void check_envelope(MeshCore *c, const Msg *view, Refusal *r) {
+static void check_envelope(MeshCore *c, const Msg *view, const char *source, Refusal *r) {
         GmeIssue issues[8];
         size_t n = gme_check(view, issues, ELEMENTSOF(issues));
 
@@ -165,7 +166,8 @@ static void check_envelope(MeshCore *c, const Msg *view, Refusal *r) {
                 if (!issues[i].error) {
                         if (issues[i].field == TAG_HOP_COUNT)
                                 c->counters.hop_warnings++;
-                        c->ops->log(c->user, LOG_LEVEL_WARNING, "envelope", NULL, issues[i].message);
+                        c->ops->log(c->user, LOG_LEVEL_WARNING, "an event was taken, but its envelope is odd",
+                                source, issues[i].message);
                         continue;
                 }
                 refuse(r, &c->counters.refused_envelope, issues[i].code, info ? info->json : NULL, "%s",
@@ -193,7 +195,7 @@ static int envelope_build(MeshCore *c, const Msg *m, const char *source, const E
         e = msg_view(&b, payload, &view);
         if (e < 0)
                 return e;
-        check_envelope(c, &view, r);
+        check_envelope(c, &view, source, r);
         if (r->code)
                 return 0;
         envelope_set_u64(&b, TAG_HOP_COUNT, msg_u64(&view, TAG_HOP_COUNT, 0) + 1);
@@ -248,14 +250,14 @@ static bool seen_answer(
                         .status = 1,
                         .code = "E.CONFLICT",
                         .field = "idempotency_key",
-                        .message = "another event was published under this key"};
+                        .message = "another event was published under this key: choose a new one"};
         } else if (known->value == UINT64_MAX) {
                 a = (MeshAnswer){.req = req,
                         .index = UINT64_MAX,
                         .status = 1,
                         .code = "E.RETRYABLE",
                         .retry_after_ms = MESH_RETRY_MS,
-                        .message = "the same event is under way"};
+                        .message = "the same event is under way, its answer comes later"};
         } else {
                 c->counters.duplicates++;
         }
@@ -366,7 +368,8 @@ static void pending_start(MeshCore *c, MeshPending *s, const EventType *t, uint6
         if (c->ops->validate(c->user, s->token, s->event) == 0)
                 return;
         refuse(&r, &c->counters.refused_dependency, "E.DEPENDENCY_DOWN", "type",
-                "'%s' needs validation and the validators are away", s->event->type);
+                "'%s' needs validation and the validators are away: guardianctl status validators",
+                s->event->type);
         r.retry_after_ms = 1000;
         pending_refuse(c, s, &r, NULL, now);
 }
@@ -408,7 +411,7 @@ void mesh_publish(MeshCore *c, MeshPeer *p, const Msg *m, uint64_t now_us, uint6
         check_role(c, p, now_us, &r);
         if (!r.code && !type_valid(type))
                 refuse(&r, &c->counters.refused_envelope, "E.VALIDATION", "type",
-                        "'%s' is no event type (dotted lower case)", name);
+                        "'%s' is no event type: dotted lower case, such as kpi.threshold_breach", name);
         if (!r.code) {
                 t = event_types_find(&c->types, name);
                 err = envelope_build(c, m, p->actor, t, wall_ns, &r, &e);
@@ -456,7 +459,8 @@ int mesh_emit(MeshCore *c, const MeshOwnEvent *own, uint64_t now_us, uint64_t wa
                 mesh_event_unref(e);
                 c->counters.own_lost++;
                 if (r.code)
-                        c->ops->log(c->user, LOG_LEVEL_WARNING, "own event refused", own->type, r.message);
+                        c->ops->log(c->user, LOG_LEVEL_WARNING, "an event of the mesh itself is lost",
+                                own->type, r.message);
                 return err < 0 ? err : (strcmp(r.code, "E.RETRYABLE") == 0 ? -ENOBUFS : -EINVAL);
         }
         c->counters.own++;
@@ -476,7 +480,7 @@ void mesh_appended(MeshCore *c, uint64_t token, const char *code, uint64_t index
         if (strcmp(code, "ok") != 0) {
                 refuse(&r, &c->counters.append_failures,
                         strncmp(code, "E.", 2) == 0 ? code : "E.DEPENDENCY_DOWN", NULL,
-                        "the ledger refused the record: %s", code);
+                        "the ledger refused the event's record: %s", code);
                 pending_refuse(c, s, &r, NULL, now_us);
                 return;
         }
@@ -538,7 +542,7 @@ uint64_t mesh_tick(MeshCore *c, uint64_t now_us) {
                         continue;
                 if (s->deadline <= now_us) {
                         c->counters.validator_timeouts++;
-                        validation_gone(c, s, "no answer in time", now_us);
+                        validation_gone(c, s, "the validators did not answer in time", now_us);
                 } else if (s->deadline < next) {
                         next = s->deadline;
                 }

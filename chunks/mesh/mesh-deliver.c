@@ -26,19 +26,20 @@ void mesh_subscribe(MeshCore *c, MeshPeer *p, uint64_t req, const char *pattern)
 
         if (!p->validated || (p->kind == MESH_PEER_PERSON && p->role < ROLE_OBSERVER)) {
                 a.code = "E.FORBIDDEN";
-                a.message = "this peer may not subscribe";
+                a.message = p->kind == MESH_PEER_PERSON ? "subscribing needs the role observer"
+                                                        : "Guardian has not validated this unit yet";
         } else if (pattern_check(pattern) < 0) {
                 a.code = "E.VALIDATION";
                 a.field = "pattern";
-                a.message =
-                        "not a pattern: dotted lower case, '*' for one segment, '**' at the end for the rest";
+                a.message = "this is no pattern: dotted lower case, '*' for one segment, '**' at the end for "
+                            "the rest";
         } else if (unit && !binding_may_subscribe(registry_find(&c->registry, p->unit), pattern)) {
                 a.code = "E.FORBIDDEN";
                 a.field = "pattern";
-                a.message = "the unit's Subscribes= does not grant all of this pattern";
+                a.message = "Subscribes= in the unit's file does not grant all of this pattern";
         } else if (p->patterns >= MESH_PATTERNS_MAX) {
                 a.code = "E.RATE_LIMIT";
-                a.message = "too many subscriptions on one stream";
+                a.message = "a connection has at most 64 subscriptions";
         } else {
                 r = subs_add(&c->subs, pattern, p);
                 if (r == 0)

@@ -40,13 +40,16 @@ static int core_validate(void *user, uint64_t token, const MeshEvent *e) {
 
 static void core_cut(void *user, MeshPeer *p, const char *reason) {
         MeshStream *s = p->shell;
+        Mesh *m = user;
+        uint64_t held;
 
-        (void)user;
         if (s->cut)
                 return;
         /* without Guardian there is no mesh: its pipe is kept, what it does not read is lost and said */
         if (p->kind == MESH_PEER_GUARDIAN) {
-                log_error("an answer to guardian is lost", LOG_STR("reason", reason));
+                if (log_limit(&m->guardian_limit, &held))
+                        log_error("an answer or event for guardian is lost", LOG_STR("reason", reason),
+                                LOG_U64("held_back", held));
                 return;
         }
         s->cut = true;
@@ -178,10 +181,31 @@ static void core_alert(void *user, const MeshEvent *e, const char *what, const c
         buf_done(&text);
 }
 
+static LogLimit *said_limit(Mesh *m, const char *message, const char *about) {
+        MeshSaid *oldest = m->said;
+
+        for (unsigned i = 0; i < ELEMENTSOF(m->said); i++) {
+                MeshSaid *s = &m->said[i];
+
+                if (s->message == message && strncmp(s->about, about, sizeof(s->about) - 1) == 0)
+                        return &s->limit;
+                if (s->limit.next_us < oldest->limit.next_us)
+                        oldest = s;
+        }
+        *oldest = (MeshSaid){.message = message};
+        str_copy(oldest->about, sizeof(oldest->about), str_of(about));
+        return &oldest->limit;
+}
+
 static void core_log(void *user, LogLevel level, const char *message, const char *unit, const char *detail) {
-        (void)user;
+        Mesh *m = user;
+        uint64_t held = 0;
+
+        /* what anybody's event can cause is said of each thing once in a while */
+        if (level <= LOG_LEVEL_WARNING && !log_limit(said_limit(m, message, unit ? unit : ""), &held))
+                return;
         LOG_AT(level, message, LOG_STR("about", unit ? unit : "mesh"),
-                LOG_STR("detail", detail ? detail : ""));
+                LOG_STR("detail", detail ? detail : ""), LOG_U64("held_back", held));
 }
 
 static const MeshOps CORE_OPS = {.append = core_append,
@@ -251,7 +275,7 @@ static int engine_invoke(void *user, uint64_t token, const WorkflowInvoke *i) {
 
 void mesh_invoke_answered(Mesh *m, MeshStream *s, uint64_t req, uint64_t status, const char *code,
         const char *message, Str result) {
-        uint64_t token = req & ~MESH_REQ_INVOKE;
+        uint64_t token = req & ~MESH_REQ_INVOKE, held;
 
         for (unsigned i = 0; i < MESH_INVOKES_MAX; i++) {
                 MeshInvoke *v = &m->invokes[i];
@@ -263,7 +287,9 @@ void mesh_invoke_answered(Mesh *m, MeshStream *s, uint64_t req, uint64_t status,
                 workflow_result(&m->engine, token, status, code, message, result, clock_boot_us());
                 return;
         }
-        log_info("an answer that nobody waits for", LOG_UNIT(s->peer.unit), LOG_U64("req", req));
+        if (log_limit(&m->late_limit, &held))
+                log_info("an answer that nobody waits for (any more)", LOG_UNIT(s->peer.unit),
+                        LOG_U64("req", req & ~MESH_REQ_INVOKE), LOG_U64("held_back", held));
 }
 
 static int engine_emit(void *user, const MeshOwnEvent *e) {
@@ -391,7 +417,8 @@ static void control_msg(Mesh *m, Msg *msg) {
         if (r < 0) {
                 char unit[129];
 
-                log_error("guardian's message is refused", LOG_STR("type", msg_type_name(msg->type)),
+                log_error("what guardian said can't be taken: this unit is served as before",
+                        LOG_STR("type", msg_type_name(msg->type)),
                         LOG_UNIT(str_copy(unit, sizeof(unit), msg_str(msg, TAG_UNIT))), LOG_ERRNO(r));
         }
 }
@@ -412,7 +439,7 @@ static void result_msg(Mesh *m, MeshStream *s, const Msg *msg) {
 }
 
 void mesh_stream_msg(Mesh *m, MeshStream *s, Msg *msg) {
-        uint64_t req = msg_u64(msg, TAG_REQ, 0);
+        uint64_t req = msg_u64(msg, TAG_REQ, 0), held;
         char pattern[257];
 
         if (m->stopping && (msg->type == MSG_PUBLISH || msg->type == MSG_SUBSCRIBE)) {
@@ -429,11 +456,12 @@ void mesh_stream_msg(Mesh *m, MeshStream *s, Msg *msg) {
         } else if (msg->type == MSG_RESULT) {
                 result_msg(m, s, msg);
         } else {
-                log_warning("a message that the mesh does not take", LOG_UNIT(s->peer.unit),
-                        LOG_STR("type", msg_type_name(msg->type)));
+                if (log_limit(&m->strange_limit, &held))
+                        log_warning("a message that the mesh does not take", LOG_UNIT(s->peer.unit),
+                                LOG_STR("type", msg_type_name(msg->type)), LOG_U64("held_back", held));
                 if (s->link && req)
-                        link_result(
-                                s->link, req, 1, "unsupported", "not a message of the mesh", (Str){0}, false);
+                        link_result(s->link, req, 1, "unsupported", "the mesh takes no message of this type",
+                                (Str){0}, false);
         }
 }
 
@@ -495,7 +523,8 @@ static void on_turn(uv_prepare_t *p) {
 static void on_stop_limit(uv_timer_t *t) {
         Mesh *m = t->data;
 
-        log_warning("stopping with events that the ledger has not acknowledged",
+        log_warning(
+                "stopping with events that the ledger has not acknowledged: their publishers got no answer",
                 LOG_U64("events", m->core.n_pending));
         dlq_commit(m->dlq);
         chunk_exit(m->chunk, 0);
@@ -513,14 +542,6 @@ static void on_stop(Chunk *c, void *user) {
 
 /* ---- begin */
 
-static void problems_log(const Problems *p) {
-        char text[1024];
-
-        for (size_t i = 0; i < p->n; i++)
-                LOG_AT(p->items[i].severity == PROBLEM_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-                        problem_format(&p->items[i], text, sizeof(text)));
-}
-
 static int policies_take(Mesh *m) {
         const char *dirs[ELEMENTSOF(m->chunk->policy_dirs)];
         Problems problems = {0};
@@ -531,7 +552,7 @@ static int policies_take(Mesh *m) {
         for (unsigned i = 0; i < m->chunk->n_policy_dirs; i++)
                 dirs[i] = m->chunk->policy_dirs[i];
         r = mesh_policies_load(dirs, m->chunk->n_policy_dirs, &problems, &types, &set);
-        problems_log(&problems);
+        chunk_log_problems(m->chunk, &problems);
         problems_done(&problems);
         if (r == 0) {
                 log_info("policies loaded", LOG_U64("event_types", types.n), LOG_U64("workflows", set.n));

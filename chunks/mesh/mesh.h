@@ -6,6 +6,7 @@
 #include "chunks/mesh/workflow-engine.h"
 #include "chunks/runtime/chunk.h"
 #include "chunks/runtime/ledger-client.h"
+#include "common/log.h"
 
 enum {
         MESH_INVOKES_MAX = 512,
@@ -31,6 +32,13 @@ typedef struct MeshInvoke {
         MeshStream *stream; /* NULL: free slot */
 } MeshInvoke;
 
+/* When a message of the core about one thing was last written. */
+typedef struct MeshSaid {
+        const char *message; /* a literal */
+        char about[65];
+        LogLimit limit;
+} MeshSaid;
+
 typedef struct Mesh {
         Chunk *chunk;
         MeshCore core;
@@ -43,6 +51,8 @@ typedef struct Mesh {
         uv_prepare_t turn;
         uv_timer_t stop_limit;
         bool core_ready, stopping;
+        MeshSaid said[32];
+        LogLimit guardian_limit, late_limit, strange_limit;
 } Mesh;
 
 extern const ChunkOps mesh_chunk_ops;

@@ -109,17 +109,15 @@ static bool path_valid(Str path) {
 }
 
 static int root_check(const TextSource *s, size_t at, Str path) {
-        char root[64], what[160], hint[96] = "";
-        const char *dot = memchr(path.p, '.', path.n), *near;
+        char root[64], what[160], hint[200] = "";
+        const char *dot = memchr(path.p, '.', path.n);
         size_t n = 0;
 
         str_copy(root, sizeof(root), (Str){path.p, dot ? (size_t)(dot - path.p) : path.n});
         for (; s->roots[n]; n++)
                 if (strcmp(s->roots[n], root) == 0)
                         return 0;
-        near = nearest_name(root, s->roots, n);
-        if (near)
-                snprintf(hint, sizeof(hint), "did you mean '%s'?", near);
+        names_hint(root, s->roots, n, hint, sizeof(hint));
         snprintf(what, sizeof(what), "'%s' is no variable of a workflow", root);
         return text_problem(s, at, "unknown-variable", hint, what);
 }
@@ -171,9 +169,9 @@ static int expression_add(Template *t, const TextSource *s, size_t at, Str inner
         }
         if (r < 0) {
                 json_decref(otherwise);
-                return r == -E2BIG
-                               ? text_problem(s, at, "bad-template", NULL, "too many expressions in one text")
-                               : r;
+                return r == -E2BIG ? text_problem(s, at, "bad-template", "split it into several parameters",
+                                             "too many expressions in one text")
+                                   : r;
         }
         copy = NULL;
         return 0;
@@ -191,7 +189,8 @@ static int literal_add(Template *t, const TextSource *s, size_t at, Str text) {
         r = part_add(t, (TemplatePart){.literal = copy});
         if (r < 0)
                 free(copy);
-        return r == -E2BIG ? text_problem(s, at, "bad-template", NULL, "too many expressions in one text")
+        return r == -E2BIG ? text_problem(s, at, "bad-template", "split it into several parameters",
+                                     "too many expressions in one text")
                            : r;
 }
 

@@ -203,7 +203,8 @@ static void trigger_one(void *value, void *user) {
                 w->counters.duplicated++;
         } else if (!limits_pass(e, w, t->event->type, t->now)) {
                 w->counters.rate_limited++;
-                e->ops->log(e->user, LOG_LEVEL_WARNING, "workflow rate limited", w->name, t->event->type);
+                e->ops->log(e->user, LOG_LEVEL_WARNING, "a workflow is not run: it is at its rate_limiting",
+                        w->name, t->event->type);
         } else {
                 run_start(e, w, t->event, t->context, t->now);
         }
@@ -223,7 +224,8 @@ void workflow_event(WorkflowEngine *e, MeshEvent *event, uint64_t now_us) {
                 }
         subs_match(&e->triggers, event->type, trigger_one, &t);
         if (t.error < 0)
-                e->ops->log(e->user, LOG_LEVEL_ERROR, "event not looked at", NULL, strerror(-t.error));
+                e->ops->log(e->user, LOG_LEVEL_ERROR, "workflows did not look at an event", event->type,
+                        strerror(-t.error));
         json_decref(t.context);
         runs_admit(e, now_us);
 }

@@ -165,7 +165,8 @@ static int entry_add(RuleExpr *all, const YamlNode *n, const char *file, Problem
                 return -EINVAL;
         }
         if (!e.value && o != RULE_EXISTS) {
-                yaml_problem(p, file, n, "bad-filter", NULL, "the filter on '%s' has no value", field);
+                yaml_problem(p, file, n, "bad-filter", "{field: F, operator: OP, value: V}",
+                        "the filter on '%s' has no value", field);
                 return -EINVAL;
         }
         return test_add(all, n, field, (RuleOp)o, e.value, file, p);
@@ -213,7 +214,7 @@ int workflow_filter_compile(const YamlNode *filters, const char *file, Problems 
                 return -ENOMEM;
         r = filters->kind == YAML_KIND_MAP ? map_add(all, filters, file, p) : list_add(all, filters, file, p);
         if (r == -E2BIG) {
-                yaml_problem(p, file, filters, "too-many", NULL, "too many filters");
+                yaml_problem(p, file, filters, "too-many", "split the workflow", "too many filters");
                 return -EINVAL;
         }
         return r < 0 ? r : rule_compile(all, &SCHEMA, file, p, ret);

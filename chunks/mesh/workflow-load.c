@@ -24,8 +24,8 @@ static int seconds_read(const YamlRead *r, const YamlNode *n, void *out) {
         if (yaml_double(r->file, n, r->problems, &v) < 0)
                 return -EINVAL;
         if (v < 0.001 || v > 24 * 3600) {
-                yaml_problem(
-                        r->problems, r->file, n, "out-of-range", NULL, "between 0.001 and 86400 seconds");
+                yaml_problem(r->problems, r->file, n, "out-of-range", NULL,
+                        "'%s' must lie between 0.001 and 86400 seconds, is %s", n->key, n->text);
                 return -EINVAL;
         }
         *(uint64_t *)out = (uint64_t)(v * 1e6);
@@ -39,8 +39,8 @@ static int backoff_item(const YamlRead *r, const YamlNode *n, void *user) {
         if (yaml_u64(r->file, n, r->problems, 0, 3600ull * 1000, &v) < 0)
                 return -EINVAL;
         if (c->n_backoff == WORKFLOW_BACKOFFS_MAX) {
-                yaml_problem(r->problems, r->file, n, "too-many", NULL, "at most %d delays",
-                        WORKFLOW_BACKOFFS_MAX);
+                yaml_problem(r->problems, r->file, n, "too-many", NULL,
+                        "'backoff_ms' has more than %d delays", WORKFLOW_BACKOFFS_MAX);
                 return -EINVAL;
         }
         c->backoff_us[c->n_backoff++] = v * 1000;
@@ -107,7 +107,7 @@ static int level_read(const YamlRead *r, const YamlNode *n, void *out) {
                         return 0;
                 }
         yaml_problem(r->problems, r->file, n, "bad-value", "ERROR, WARNING, NOTICE, INFO or DEBUG",
-                "'%s' is no log level", s);
+                "'%.40s' is no log level", s);
         return -EINVAL;
 }
 
@@ -224,7 +224,7 @@ typedef struct FileNodes {
         char version[33], description[512];
 } FileNodes;
 
-int workflow_set_parse(WorkflowSet *s, const char *path, Str text, Problems *p) {
+static int root_read(WorkflowSet *s, const char *path, const YamlNode *root, Problems *p) {
         static const YamlField fields[] = {
                 {.key = "version",
                         .type = YAML_FIELD_STR,
@@ -242,16 +242,12 @@ int workflow_set_parse(WorkflowSet *s, const char *path, Str text, Problems *p) 
                         .offset = offsetof(FileNodes, workflows),
                         .required = true},
         };
-        auto_yaml YamlNode *root = NULL;
         YamlRead read = {path, p, NULL};
         FileNodes nodes = {0};
         WorkflowFile *file;
         size_t errors = p->errors;
-        int r = yaml_parse(path, text, p, &root);
+        int r = file_new(s, path, &file);
 
-        if (r < 0)
-                return r;
-        r = file_new(s, path, &file);
         if (r < 0)
                 return r;
         if (yaml_read_map(&read, root, fields, ELEMENTSOF(fields), &nodes) < 0 || !nodes.workflows)
@@ -260,10 +256,18 @@ int workflow_set_parse(WorkflowSet *s, const char *path, Str text, Problems *p) 
                 config_read(&read, nodes.configuration, &file->config);
         r = yaml_read_list(&read, nodes.workflows, list_item, &(ListLoad){s, file});
         if (r == 0 && nodes.workflows->n == 0) {
-                yaml_problem(p, path, nodes.workflows, "empty-list", NULL, "the file holds no workflow");
+                yaml_problem(p, path, nodes.workflows, "empty-list",
+                        "take the file away, or describe a workflow in it", "the file holds no workflow");
                 return -EINVAL;
         }
         return r < 0 ? r : (p->errors > errors ? -EINVAL : 0);
+}
+
+int workflow_set_parse(WorkflowSet *s, const char *path, Str text, Problems *p) {
+        auto_yaml YamlNode *root = NULL;
+        int r = yaml_parse(path, text, p, &root);
+
+        return r < 0 ? r : root_read(s, path, root, p);
 }
 
 void workflow_set_done(WorkflowSet *s) {
@@ -300,7 +304,8 @@ static int directory_scan(PathList *l, const char *dir, Problems *p) {
         if (!d && errno == ENOENT)
                 return 0;
         if (!d) {
-                problem_add(p, PROBLEM_ERROR, folder, 0, 0, "unreadable", NULL, "%s", strerror(errno));
+                problem_add(p, PROBLEM_ERROR, folder, 0, 0, "unreadable", NULL, "can't be read: %s",
+                        strerror(errno));
                 return -EINVAL;
         }
         while ((e = readdir(d))) {
@@ -313,8 +318,8 @@ static int directory_scan(PathList *l, const char *dir, Problems *p) {
                 while (i < l->n && strcmp(l->names[i], e->d_name) != 0)
                         i++;
                 if (i == ELEMENTSOF(l->names)) {
-                        problem_add(
-                                p, PROBLEM_ERROR, folder, 0, 0, "too-many", NULL, "over 256 workflow files");
+                        problem_add(p, PROBLEM_ERROR, folder, 0, 0, "too-many",
+                                "several workflows may stand in one file", "over 256 workflow files");
                         return -EINVAL;
                 }
                 if (asprintf(&path, "%s/%s", folder, e->d_name) < 0)
@@ -332,24 +337,10 @@ static int directory_scan(PathList *l, const char *dir, Problems *p) {
 }
 
 static int path_load(WorkflowSet *s, const char *path, Problems *p) {
-        auto_fclose FILE *f = fopen(path, "re");
-        auto_free char *text = NULL;
-        size_t n;
+        auto_yaml YamlNode *root = NULL;
+        int r = yaml_load(path, p, &root);
 
-        if (!f) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "%s", strerror(errno));
-                return -EINVAL;
-        }
-        text = malloc(YAML_TREE_BYTES_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        n = fread(text, 1, YAML_TREE_BYTES_MAX + 1, f);
-        if (ferror(f) || n > YAML_TREE_BYTES_MAX) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "%s",
-                        ferror(f) ? "can't be read" : "over 1 MiB");
-                return -EINVAL;
-        }
-        return workflow_set_parse(s, path, (Str){text, n}, p);
+        return r < 0 ? r : root_read(s, path, root, p);
 }
 
 int workflow_set_load(WorkflowSet *s, const char *const *dirs, unsigned n, Problems *p) {

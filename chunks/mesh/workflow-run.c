@@ -53,26 +53,31 @@ static void run_log(
 static void run_emit(
         WorkflowEngine *e, const WorkflowRun *run, const char *type, const char *part, json_t *payload) {
         auto_free char *text = payload ? json_dumps(payload, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-        char key[160];
+        char key[160], why[256];
+        int r;
 
         json_decref(payload);
         snprintf(key, sizeof(key), "%s:%s", run->id, part);
-        if (!text || e->ops->emit(e->user, &(MeshOwnEvent){.type = type,
-                                                   .resource = run->workflow->name,
-                                                   .correlation_id = run->correlation_id,
-                                                   .causation_id = run->msg_id,
-                                                   .idempotency_key = key,
-                                                   .hop_count = run->hop_count,
-                                                   .payload = str_of(text)}) < 0)
-                e->ops->log(
-                        e->user, LOG_LEVEL_WARNING, "event of a workflow lost", run->workflow->name, type);
+        r = !text ? -ENOMEM
+                  : e->ops->emit(e->user, &(MeshOwnEvent){.type = type,
+                                                  .resource = run->workflow->name,
+                                                  .correlation_id = run->correlation_id,
+                                                  .causation_id = run->msg_id,
+                                                  .idempotency_key = key,
+                                                  .hop_count = run->hop_count,
+                                                  .payload = str_of(text)});
+        if (r < 0) {
+                snprintf(why, sizeof(why), "%s: %s", type, strerror(-r));
+                e->ops->log(e->user, LOG_LEVEL_WARNING, "an event of a workflow is lost", run->workflow->name,
+                        why);
+        }
 }
 
 static void emits_publish(
         WorkflowEngine *e, const WorkflowRun *run, const WorkflowEmits *emits, const char *part) {
         for (unsigned i = 0; i < emits->n; i++) {
                 json_t *payload = NULL;
-                char why[256] = "out of memory", key[96];
+                char why[256] = "out of memory", key[96], text[400];
                 int r = 0;
 
                 if (emits->items[i].payload)
@@ -81,8 +86,10 @@ static void emits_publish(
                 else
                         payload = json_object();
                 if (r < 0) {
-                        e->ops->log(e->user, LOG_LEVEL_WARNING, "event of a workflow not rendered",
-                                run->workflow->name, why);
+                        snprintf(text, sizeof(text), "%s: %s", emits->items[i].type, why);
+                        e->ops->log(e->user, LOG_LEVEL_WARNING,
+                                "an event of a workflow can't be made from its template", run->workflow->name,
+                                text);
                         continue;
                 }
                 snprintf(key, sizeof(key), "%s:%u", part, i);
@@ -249,10 +256,10 @@ static void action_invoke(WorkflowEngine *e, WorkflowRun *run, uint64_t now) {
                         .deadline_ms = a->timeout_us / 1000,
                         .payload = str_of(text)});
         if (r == -ENOENT)
-                action_failed(e, run, "E.NOT_FOUND", "no unit serves this handler", now);
-        else if (r == -EMSGSIZE)
                 action_failed(
-                        e, run, "E.PAYLOAD_TOO_LARGE", "the parameters are too large for a message", now);
+                        e, run, "E.NOT_FOUND", "no unit serves this handler: Handles= in a unit file", now);
+        else if (r == -EMSGSIZE)
+                action_failed(e, run, "E.PAYLOAD_TOO_LARGE", "the parameters are larger than a message", now);
         else if (r < 0)
                 action_failed(e, run, r == -ENOTCONN ? "E.DEPENDENCY_DOWN" : "E.UNAVAILABLE",
                         r == -ENOTCONN ? "the unit that serves this handler is away" : strerror(-r), now);
@@ -282,7 +289,7 @@ static void run_drive(WorkflowEngine *e, WorkflowRun *run, uint64_t now) {
         if (run->state == RUN_INVOKED) {
                 run->workflow->counters.timeouts++;
                 run->token = 0;
-                action_failed(e, run, "E.TIMEOUT", "the handler did not answer in time", now);
+                action_failed(e, run, "E.TIMEOUT", "the handler did not answer within its timeout", now);
         }
         while (run->state == RUN_BACKOFF && run->due_us <= now) {
                 if (run->action >= run->workflow->n_actions) {

@@ -3,6 +3,8 @@
 #include "common/cleanup.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const ROOTS[] = {
@@ -11,9 +13,17 @@ static const char *const ROOTS[] = {
 static const char *const ROOTS_AFTER[] = {
         "payload", "event", "workflow", "event_type", "correlation_id", "timestamp", "action", NULL};
 
+static int problem(const YamlRead *r, const YamlNode *at, const char *code, const char *hint, const char *fmt,
+        ...) __attribute__((format(printf, 5, 6)));
 static int problem(
-        const YamlRead *r, const YamlNode *at, const char *code, const char *hint, const char *what) {
-        yaml_problem(r->problems, r->file, at, code, hint, "%s", what);
+        const YamlRead *r, const YamlNode *at, const char *code, const char *hint, const char *fmt, ...) {
+        char text[280];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        yaml_problem(r->problems, r->file, at, code, hint, "%s", text);
         return -EINVAL;
 }
 
@@ -47,7 +57,7 @@ Workflow *workflow_free(Workflow *w) {
 static int either(
         const YamlRead *r, const YamlNode *a, const YamlNode *b, const char *names, const YamlNode **ret) {
         *ret = a ? a : b;
-        return a && b ? problem(r, b, "given-twice", "keep one of them", names) : 0;
+        return a && b ? problem(r, b, "given-twice", "keep one of them", "%s", names) : 0;
 }
 
 static int timeout_read(const YamlRead *r, const YamlNode *n, double unit_us, uint64_t *ret) {
@@ -57,7 +67,8 @@ static int timeout_read(const YamlRead *r, const YamlNode *n, double unit_us, ui
                 return -EINVAL;
         v *= unit_us;
         if (v < 1000 || v > 24.0 * 3600 * 1e6)
-                return problem(r, n, "out-of-range", NULL, "a timeout lies between 1 ms and 1 day");
+                return problem(r, n, "out-of-range", NULL, "the timeout %s must lie between 1 ms and 1 day",
+                        n->text);
         *ret = (uint64_t)v;
         return 0;
 }
@@ -74,7 +85,8 @@ static int priority_read(const YamlRead *r, const YamlNode *n, char out[3]) {
                         str_copy(out, 3, str_of(names[i][1]));
                         return 0;
                 }
-        return problem(r, n, "bad-priority", "CRITICAL, HIGH, NORMAL, LOW or P0 to P3", "unknown priority");
+        return problem(r, n, "bad-priority", "CRITICAL, HIGH, NORMAL, LOW or P0 to P3",
+                "unknown priority '%.40s'", s);
 }
 
 static int type_read(const YamlRead *r, const YamlNode *n, bool pattern, char out[129]) {
@@ -88,7 +100,7 @@ static int type_read(const YamlRead *r, const YamlNode *n, bool pattern, char ou
                 return problem(r, n, "bad-type",
                         pattern ? "dotted lower case; '*' is one segment, '**' at the end the rest"
                                 : "dotted lower case: healing.action_taken",
-                        "this is no event type");
+                        "'%.80s' is no event type", s);
         str_copy(out, 129, str_of(s));
         return 0;
 }
@@ -112,14 +124,14 @@ static int emit_item(const YamlRead *r, const YamlNode *n, void *user) {
         EmitNodes nodes = {0};
 
         if (all->n == WORKFLOW_EMITS_MAX)
-                return problem(r, n, "too-many", NULL, "too many events in one list");
+                return problem(r, n, "too-many", NULL, "more than %d events in one list", WORKFLOW_EMITS_MAX);
         if (yaml_read_map(r, n, fields, ELEMENTSOF(fields), &nodes) < 0)
                 return -EINVAL;
         *e = (WorkflowEmit){0};
         if (type_read(r, nodes.event, false, e->type) < 0)
                 return -EINVAL;
         if (strncmp(e->type, "workflow.", 9) == 0 || strncmp(e->type, "mesh.", 5) == 0)
-                return problem(r, nodes.event, "reserved-type", NULL,
+                return problem(r, nodes.event, "reserved-type", "choose a domain of your own",
                         "workflow.* and mesh.* are the mesh's own events");
         if (nodes.payload) {
                 int e2 = template_compile(nodes.payload, r->file, ROOTS_AFTER, r->problems, &e->payload);
@@ -197,7 +209,8 @@ static int action_values(const YamlRead *r, const ActionNodes *n, WorkflowAction
         if (either(r, n->params, n->parameters, "'params' and 'parameters' are one key", &params) < 0)
                 result = -EINVAL;
         if (params && params->kind != YAML_KIND_MAP)
-                result = problem(r, params, "bad-params", NULL, "the parameters of an action are a map");
+                result = problem(r, params, "bad-params", "params: {component: NAME}",
+                        "the parameters of an action are a map");
         if (n->seconds && n->milliseconds)
                 result = problem(r, n->milliseconds, "given-twice", "keep one of them",
                         "'timeout_seconds' and 'timeout_ms' are one key");
@@ -330,7 +343,8 @@ static int dedupe_key(const YamlRead *r, const YamlNode *n, void *user) {
         if (yaml_str(r->file, n, r->problems, &s) < 0)
                 return -EINVAL;
         if (w->n_dedupe_keys == WORKFLOW_KEYS_MAX || !*s || strlen(s) >= TEMPLATE_PATH_MAX)
-                return problem(r, n, "bad-key", NULL, "at most 8 names of members of the payload");
+                return problem(r, n, "bad-key", "at most 8, each the name of a member of the payload",
+                        "'%.60s' can't stand here", s);
         str_copy(w->dedupe_keys[w->n_dedupe_keys++], TEMPLATE_PATH_MAX, str_of(s));
         return 0;
 }
@@ -432,13 +446,14 @@ static int parts_compile(const YamlRead *r, const YamlNode *at, const WorkflowNo
         if (n->dedupe)
                 keep(&result, dedupe_read(r, n->dedupe, w));
         if (n->actions->kind == YAML_KIND_LIST && n->actions->n == 0)
-                result = problem(r, n->actions, "empty-list", NULL, "the workflow has no action");
+                result = problem(r, n->actions, "empty-list", "actions: [{name: N, target: UNIT.HANDLER}]",
+                        "the workflow has no action");
         keep(&result, yaml_read_list(r, n->actions, action_item, w));
         keep(&result, emits_read(r, n->on_success, &w->on_success));
         keep(&result, emits_read(r, n->on_failure, &w->on_failure));
         if (n->logging && n->logging->kind != YAML_KIND_MAP)
-                result = problem(
-                        r, n->logging, "bad-logging", NULL, "logging is a map of names and templates");
+                result = problem(r, n->logging, "bad-logging", "logging: {what: \"{{ payload.name }}\"}",
+                        "logging is a map of names and templates");
         else if (n->logging)
                 keep(&result, template_compile(n->logging, r->file, ROOTS_AFTER, r->problems, &w->logging));
         return result;
@@ -453,7 +468,7 @@ int workflow_compile(const YamlRead *r, const YamlNode *n, WorkflowFile *file, W
                 return -EINVAL;
         if (!unit_name_valid(nodes.name))
                 return problem(r, n, "bad-name", "letters, digits, '_', '-', '.'; at most 64",
-                        "this is no name of a workflow");
+                        "'%.80s' is no name of a workflow", nodes.name);
         w = calloc(1, sizeof(*w));
         if (!w)
                 return -ENOMEM;
