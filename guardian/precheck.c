@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 16, JOB_TIMEOUT_MS = 20000, JOB_TRIES = 3, ROLES_MAX = 1024 * 1024 };
+enum { JOBS_MAX = 16, JOB_TIMEOUT_MS = 20000, JOB_TRIES = 3, ROLES_MAX = 1024 * 1024, JOB_TEXT_MAX = 1024 * 1024, BAD_POLICY = 65 };
 
 typedef struct Job {
         char path[1200];
@@ -26,6 +26,8 @@ typedef struct Job {
         pid_t pid;
         int status; /* exit status, or the signal's number */
         bool signaled, data; /* data: stdout alone is what it found */
+        char *text;          /* what it printed, once it was printed on; owned */
+        size_t len;
 } Job;
 
 extern char **environ;
@@ -91,12 +93,38 @@ static int job_finish(Job *j) {
         return r;
 }
 
-static void job_print(const Job *j) {
-        char text[4096];
-        off_t at = 0;
-        for (ssize_t n; (n = pread(j->out, text, sizeof(text), at)) > 0; at += n)
-                if (write(STDERR_FILENO, text, (size_t)n) < 0)
-                        return;
+/* Whether the line stands in what an earlier job, or this one before `end`, has printed: two programs read the same file. */
+static bool said_before(const Job *jobs, unsigned n, const char *line, size_t len, size_t end) {
+        for (unsigned i = 0; i <= n; i++) {
+                const char *at = jobs[i].text, *stop = at ? at + (i == n ? end : jobs[i].len) : NULL;
+                while (at && at < stop) {
+                        const char *nl = memchr(at, '\n', (size_t)(stop - at));
+                        size_t k = nl ? (size_t)(nl - at) : (size_t)(stop - at);
+                        if (k == len && memcmp(at, line, len) == 0)
+                                return true;
+                        at += k + 1;
+                }
+        }
+        return false;
+}
+
+/* What the job said, but for what was said. A job that found fault and said nothing is named. */
+static void job_print(Job *jobs, unsigned n) {
+        Job *j = &jobs[n];
+        off_t size = lseek(j->out, 0, SEEK_END);
+        j->text = size > 0 && size < JOB_TEXT_MAX ? malloc((size_t)size) : NULL;
+        if (!j->text || pread(j->out, j->text, (size_t)size, 0) != size) {
+                fprintf(stderr, "%s %s ended with status %d%s\n", j->argv[0], j->argv[1], j->status,
+                        size > 0 ? ", what it says can't be read" : " and says nothing");
+                return;
+        }
+        j->len = (size_t)size;
+        for (size_t at = 0, k; at < j->len; at += k + 1) {
+                const char *nl = memchr(j->text + at, '\n', j->len - at);
+                k = nl ? (size_t)(nl - j->text) - at : j->len - at;
+                if (!said_before(jobs, n, j->text + at, k, at))
+                        fprintf(stderr, "%.*s\n", (int)k, j->text + at);
+        }
 }
 
 int precheck_chunks(const Options *o, const UnitSet *set) {
@@ -130,13 +158,14 @@ int precheck_chunks(const Options *o, const UnitSet *set) {
                 if (r < 0) {
                         result = r;
                 } else if (jobs[i].status != 0) {
-                        job_print(&jobs[i]);
-                        fprintf(stderr, "%s --check ended with status %d\n", jobs[i].argv[0], jobs[i].status);
+                        job_print(jobs, i);
                         result = result < 0 ? result : 1;
                 }
                 if (jobs[i].out >= 0)
                         close(jobs[i].out);
         }
+        for (unsigned i = 0; i < n; i++)
+                free(jobs[i].text);
         free(jobs);
         return result;
 }
@@ -228,7 +257,8 @@ int precheck_roles(const Options *o, RolesBlob *ret, bool *have) {
         if (r < 0)
                 return r;
         if (j->status != 0) {
-                fprintf(stderr, "guardian-compile roles ended with status %d\n", j->status);
+                if (j->status != BAD_POLICY) /* then it has said why */
+                        fprintf(stderr, "guardian-compile roles ended with status %d\n", j->status);
                 return 1;
         }
         off_t size = lseek(out, 0, SEEK_END);

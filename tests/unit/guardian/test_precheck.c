@@ -53,6 +53,22 @@ static void teardown(void) {
         world_end();
 }
 
+/* What a call writes to the standard error. */
+static char said[4096];
+static void hear(int (*call)(void), int want) {
+        int keep = dup(2), r;
+        FILE *f = tmpfile();
+        ck_assert_ptr_nonnull(f);
+        dup2(fileno(f), 2);
+        r = call();
+        dup2(keep, 2);
+        close(keep);
+        rewind(f);
+        said[fread(said, 1, sizeof(said) - 1, f)] = 0;
+        fclose(f);
+        ck_assert_int_eq(r, want);
+}
+
 static int check(void) {
         ck_assert_int_eq(check_all(&opt, &problems, &set, NULL), 0);
         ck_assert_uint_eq(problems.errors, 0);
@@ -82,6 +98,23 @@ START_TEST(one_that_says_no) {
         unit("units/a.chunk", "one");
         unit("units/b.chunk", "two");
         ck_assert_int_eq(check(), 1);
+}
+END_TEST
+
+/* Two read one file: its fault is told once, and who said it is named only if it did not say why. */
+START_TEST(a_fault_is_told_once) {
+        char text[1400];
+        script("libexec/one", "echo bad.yaml:3: wrong; echo bad.yaml:3: wrong; exit 65");
+        script("libexec/two", "echo bad.yaml:3: wrong; printf 'bad.yaml:4: also'; exit 65");
+        script("libexec/three", "exit 3");
+        unit("units/a.chunk", "one");
+        unit("units/b.chunk", "two");
+        unit("units/c.chunk", "three");
+        hear(check, 1);
+        snprintf(text, sizeof(text),
+                "bad.yaml:3: wrong\nbad.yaml:4: also\n%s/three --check ended with status 3 and says nothing\n",
+                opt.libexec_dir);
+        ck_assert_str_eq(said, text);
 }
 END_TEST
 
@@ -165,7 +198,7 @@ START_TEST(names_of_users) {
 END_TEST
 
 int main(void) {
-        const TTest *const tests[] = {chunks_that_say_yes, one_that_says_no, one_that_is_not_there,
+        const TTest *const tests[] = {chunks_that_say_yes, one_that_says_no, a_fault_is_told_once, one_that_is_not_there,
                 one_that_is_killed, only_what_ships_is_asked, roles, names_of_users};
         return run_suite("precheck", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
