@@ -366,6 +366,20 @@ static void op_publish(void *user, const char *type, const char *resource, const
         lifecycle_publish(user, type, resource, correlation_id, payload);
 }
 
+/* Who reads only the log must learn that they are asked, and how it went. */
+static void op_approval(void *user, const Approval *a) {
+        char hint[200];
+        (void)user;
+        if (a->state == APPROVAL_PENDING) {
+                snprintf(hint, sizeof(hint), "guardianctl approve %s, or guardianctl deny %s", a->id, a->id);
+                log_notice("a person is asked", LOG_STR("action", a->action), LOG_UNIT(a->target), LOG_STR("actor", a->actor),
+                        LOG_STR("reason", a->reason), LOG_STR("hint", hint));
+        } else {
+                log_notice("a question to people is over", LOG_STR("approval", a->id),
+                        LOG_STR("state", approval_state_to_string((int)a->state)), LOG_STR("action", a->action), LOG_UNIT(a->target));
+        }
+}
+
 static void op_changed(void *user) {
         (void)user; /* status asks when it is asked */
 }
@@ -379,6 +393,7 @@ static const EnforceOps enforce_ops = {
         .reply = op_reply,
         .vote_reply = op_vote_reply,
         .publish = op_publish,
+        .approval = op_approval,
         .spool = op_spool,
         .spool_imported = op_spool_imported,
         .pause_marker = op_pause_marker,

@@ -4,6 +4,7 @@
 #include "common/gme.h"
 #include "common/log.h"
 #include "guardian/manager.h"
+#include "guardian/signals.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,41 @@ static const char *start_issue(const ManagedUnit *u) {
         return u->n_issues ? u->issues[0] : strerror(-u->machine.last_exit.exit.error);
 }
 
+/* What a start waits for, by its type and probes. */
+static const char *awaited(const UnitConfig *c) {
+        return c->type == SERVICE_NOTIFY                        ? ": no READY=1 came at NOTIFY_SOCKET"
+               : c->type == SERVICE_CHUNK                       ? ": the chunk did not say READY"
+               : c->type == SERVICE_ONESHOT                     ? ": it did not end"
+               : c->probes[PROBE_STARTUP].type != PROBE_NONE    ? ": its StartupProbe= did not pass"
+               : c->probes[PROBE_READINESS].type != PROBE_NONE  ? ": its ReadinessProbe= did not pass"
+                                                                : "";
+}
+
+void lifecycle_why(const ManagedUnit *u, char *out, size_t cap) {
+        const UnitConfig *c = u->config;
+        const ExitInfo *e = &u->machine.last_exit.exit;
+        bool known = u->machine.last_exit.known;
+        RestartReason reason = u->machine.last_exit.reason;
+        size_t at = 0;
+        snprintf(out, cap, "never ready");
+        for (unsigned i = 0; i < u->n_issues && at < cap - 1; i++) {
+                int k = snprintf(out + at, cap - at, "%s%s", i ? "; " : "", u->issues[i]);
+                at += k > 0 ? (size_t)k : 0;
+        }
+        if (u->n_issues > 0)
+                return;
+        if (known && reason == RESTART_STARTUP_TIMEOUT)
+                snprintf(out, cap, "not ready within %gs (TimeoutStartSec=)%s", (double)c->timeout_start_us / 1e6, awaited(c));
+        else if (known && reason == RESTART_VALIDATION)
+                snprintf(out, cap, "no answer to the challenge within %gs (ValidateTimeoutSec=)", (double)c->validate_timeout_us / 1e6);
+        else if (e->error)
+                snprintf(out, cap, "could not be started: %s", strerror(-e->error));
+        else if (known && e->signaled)
+                snprintf(out, cap, "ended by %s (%s)", signal_name(e->status), restart_reason_to_string((int)reason));
+        else if (known)
+                snprintf(out, cap, "ended with status %d (%s)", e->status, restart_reason_to_string((int)reason));
+}
+
 /* Every change is an event; on record stand the ones that say how the unit is, not the steps between. */
 static bool lasting(UnitState s) {
         return s == UNIT_RUNNING || s == UNIT_FAILED || s == UNIT_QUARANTINED || s == UNIT_INACTIVE || s == UNIT_EXITED;
@@ -192,6 +228,11 @@ static void essential_end(ManagedUnit *u) {
 void lifecycle_end(ManagedUnit *u) {
         const UnitMachine *um = &u->machine;
         Buf b = BUF_INIT(BODY_MAX);
+        if (um->last_exit.known && um->last_exit.reason == RESTART_STARTUP_TIMEOUT && u->n_issues == 0) {
+                char why[400];
+                lifecycle_why(u, why, sizeof(why));
+                unit_issue(u, "%s", why);
+        }
         if (heard(u->m))
                 unit_body(u, unit_machine_state(um), unit_machine_state(um), &b);
         if (b.len) {
@@ -203,10 +244,13 @@ void lifecycle_end(ManagedUnit *u) {
         if (um->last_exit.exit.error)
                 log_info("unit could not be started", LOG_UNIT(u->config->name), LOG_STR("issue", start_issue(u)),
                         LOG_U64("restarts", um->restarts));
+        else if (um->last_exit.exit.signaled)
+                log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR("by", "signal"), LOG_I64("status", um->last_exit.exit.status),
+                        LOG_STR("signal", signal_name(um->last_exit.exit.status)),
+                        LOG_STR("reason", restart_reason_to_string((int)um->last_exit.reason)), LOG_U64("restarts", um->restarts));
         else
-                log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR(um->last_exit.exit.signaled ? "by" : "with",
-                um->last_exit.exit.signaled ? "signal" : "status"), LOG_I64("status", um->last_exit.exit.status),
-                LOG_STR("reason", restart_reason_to_string((int)um->last_exit.reason)), LOG_U64("restarts", um->restarts));
+                log_info("unit ended", LOG_UNIT(u->config->name), LOG_STR("with", "status"), LOG_I64("status", um->last_exit.exit.status),
+                        LOG_STR("reason", restart_reason_to_string((int)um->last_exit.reason)), LOG_U64("restarts", um->restarts));
         essential_end(u);
 }
 

@@ -95,23 +95,8 @@ static void last_output(ManagedUnit *u, char *out, size_t cap) {
 
 static void boot_aborted(Manager *m, uint32_t index) {
         ManagedUnit *u = &m->units[index];
-        char tail[1500], reason[400] = "never ready";
-        size_t at = 0;
-        for (unsigned i = 0; i < u->n_issues && at < sizeof(reason) - 1; i++) {
-                int k = snprintf(reason + at, sizeof(reason) - at, "%s%s", i ? "; " : "", u->issues[i]);
-                at += k > 0 ? (size_t)k : 0;
-        }
-        if (u->n_issues == 0 && u->machine.last_exit.known && u->machine.last_exit.reason == RESTART_STARTUP_TIMEOUT)
-                snprintf(reason, sizeof(reason), "not ready within %gs (TimeoutStartSec=)", (double)u->config->timeout_start_us / 1e6);
-        else if (u->n_issues == 0 && u->machine.last_exit.known && u->machine.last_exit.reason == RESTART_VALIDATION)
-                snprintf(reason, sizeof(reason), "no answer to the challenge within %gs (ValidateTimeoutSec=)",
-                        (double)u->config->validate_timeout_us / 1e6);
-        else if (u->n_issues == 0 && u->machine.last_exit.exit.error)
-                snprintf(reason, sizeof(reason), "could not be started: %s", strerror(-u->machine.last_exit.exit.error));
-        else if (u->n_issues == 0 && u->machine.last_exit.known)
-                snprintf(reason, sizeof(reason), "%s %d (%s)",
-                        u->machine.last_exit.exit.signaled ? "ended by signal" : "ended with status",
-                        u->machine.last_exit.exit.status, restart_reason_to_string((int)u->machine.last_exit.reason));
+        char tail[1500], reason[400];
+        lifecycle_why(u, reason, sizeof(reason));
         last_output(u, tail, sizeof(tail));
         snprintf(m->abort_text, sizeof(m->abort_text), "%s", reason);
         log_error("boot aborted", LOG_UNIT(u->config->name), LOG_STR("reason", reason),
@@ -183,8 +168,11 @@ static void carry_out(Manager *m, const BootOrder *o) {
                 for (uint32_t i = 0; i < m->n_units; i++)
                         m->units[i].machine.hold_validation = false;
                 m->boot_us = clock_boot_us() - m->begin_us;
-                log_notice(m->boot.state == BOOT_DEGRADED ? "boot degraded" : "boot finished",
-                        LOG_U64("units", m->n_units), LOG_U64("ms", m->boot_us / 1000));
+                if (m->boot.state == BOOT_DEGRADED)
+                        log_warning("boot degraded", LOG_U64("units", m->n_units), LOG_U64("ms", m->boot_us / 1000),
+                                LOG_STR("hint", "guardianctl status --failed; guardianctl boot"));
+                else
+                        log_notice("boot finished", LOG_U64("units", m->n_units), LOG_U64("ms", m->boot_us / 1000));
                 lifecycle_boot(m, "finished", boot_state_to_string(m->boot.state));
                 break;
         case BOOT_ORDER_ABORT:

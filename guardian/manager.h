@@ -235,6 +235,8 @@ void links_mesh_dir_remove(Manager *m);
 /* ---- lifecycle.c */
 void lifecycle_state(ManagedUnit *u, UnitState from, UnitState to);
 void lifecycle_end(ManagedUnit *u);
+/* Why it did not get ready, for people: its issues, or how it ended. */
+void lifecycle_why(const ManagedUnit *u, char *out, size_t cap);
 void lifecycle_boot(Manager *m, const char *what, const char *detail);
 void lifecycle_publish(Manager *m, const char *type, const char *resource, const char *correlation_id, Str payload);
 void lifecycle_flush(Manager *m); /* the mesh is there */

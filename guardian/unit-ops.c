@@ -222,15 +222,20 @@ static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
 
 static void on_verdict(ManagedUnit *u) {
         UnitVerdict v = u->machine.verdict;
-        if (v == UNIT_VERDICT_PASSED || v == UNIT_VERDICT_DEGRADED) {
+        bool up = unit_is_up(&u->machine);
+        char why[400];
+        if (v == UNIT_VERDICT_PASSED) {
                 log_info("unit ready", LOG_UNIT(u->config->name),
                         LOG_STR("verdict", unit_verdict_to_string((int)v)));
         } else {
-                log_warning("unit not ready", LOG_UNIT(u->config->name),
-                        LOG_STR("verdict", unit_verdict_to_string((int)v)),
-                        LOG_STR("reason",
-                                u->n_issues ? u->issues[0]
-                                            : restart_reason_to_string((int)u->machine.last_exit.reason)));
+                lifecycle_why(u, why, sizeof(why));
+                if (u->n_issues == 0 && !up)
+                        unit_issue(u, "%s", why);
+                log_warning(up                           ? "unit ready, but not as it should be"
+                            : v == UNIT_VERDICT_DEGRADED ? "unit not ready, the boot goes on without it"
+                                                         : "unit not ready",
+                        LOG_UNIT(u->config->name), LOG_STR("verdict", unit_verdict_to_string((int)v)),
+                        LOG_STR("reason", why));
         }
         boot_unit_verdict(&u->m->boot, u->index, v, clock_boot_us());
 }

@@ -111,7 +111,7 @@ static void do_propose(Immune *im, const ImmuneCmd *cmd) {
         msg_put_text(&b, TAG_REASON, cmd->reason);
         int r = link_send(im->chunk->control, &b, (Str){NULL, 0});
         log_notice("proposed", LOG_STR("action", cmd->action), LOG_UNIT(cmd->resource),
-                LOG_STR("correlation_id", cmd->correlation_id));
+                LOG_STR("correlation_id", cmd->correlation_id), LOG_U64("request", token));
         if (r < 0) {
                 ProposalReport refused = {.req = token,
                         .code = CODE_BUSY,
@@ -418,6 +418,17 @@ static void on_call(Immune *im, Link *l, const Msg *m) {
         buf_done(&b);
 }
 
+/* A question to people and what was carried out are told by Guardian. */
+static void log_answer(const Msg *m) {
+        char code[65], reason[400];
+
+        str_copy(code, sizeof(code), msg_str(m, TAG_CODE));
+        str_copy(reason, sizeof(reason), msg_str(m, TAG_REASON));
+        if (strcmp(code, "ok") != 0 && strcmp(code, "approval_required") != 0)
+                log_notice("proposal refused", LOG_STR("code", code), LOG_STR("reason", reason),
+                        LOG_U64("request", msg_u64(m, TAG_REQ, 0)));
+}
+
 static void on_control(Immune *im, const Msg *m) {
         int r = 0;
 
@@ -431,8 +442,10 @@ static void on_control(Immune *im, const Msg *m) {
                         im->asked = false;
                         uv_timer_start(&im->retry, on_retry, 1000, 0);
                 }
-        } else if (m->type == MSG_PROPOSAL_RESULT)
+        } else if (m->type == MSG_PROPOSAL_RESULT) {
+                log_answer(m);
                 r = inbox_proposal(im->core, now(), m);
+        }
         check(im, r == -EINVAL ? 0 : r);
 }
 

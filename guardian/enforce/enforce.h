@@ -139,6 +139,7 @@ typedef struct EnforceOps {
         /* Mode, pause, lockdown or break-glass changed, or the gate or the ledger came or went: for status
          * and HELLO. */
         void (*changed)(void *user);
+        void (*approval)(void *user, const Approval *a); /* asked, or over: for the log; may be NULL */
 } EnforceOps;
 
 typedef struct EnforceConfig {

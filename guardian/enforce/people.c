@@ -96,6 +96,8 @@ static void publish_state(Enforce *e, const Approval *a, const char *type) {
                 e->ops.publish(
                         e->user, type, a->target, a->correlation_id, (Str){(const char *)out.data, out.len});
         buf_done(&out);
+        if (e->ops.approval)
+                e->ops.approval(e->user, a);
 }
 
 /* Fields that VERDICT and APPROVAL_PENDING share. */
