@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/probe.h"
+#include "guardian/signals.h"
 #include "common/str.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -335,7 +336,7 @@ void probe_exec_done(Probe *p, pid_t pid, int code, int signal) {
                 return;
         char text[64];
         if (signal)
-                snprintf(text, sizeof(text), "the command ended by signal %d", signal);
+                snprintf(text, sizeof(text), "the command ended by %s", signal_name(signal));
         else
                 snprintf(text, sizeof(text), "the command ended with status %d", code);
         end_try(p, !signal && code == 0, text);

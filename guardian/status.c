@@ -2,6 +2,7 @@
 /* Documents of the reading verbs: status, boot, graph, why. Written, never parsed; people's tables are
  * guardianctl's. */
 #include "common/clock.h"
+#include "guardian/signals.h"
 #include "guardian/verbs.h"
 #include <errno.h>
 #include <stdio.h>
@@ -300,10 +301,18 @@ int status_why(const Call *c, Buf *out) {
                         u->n_issues ? u->issues[0] : strerror(-um->last_exit.exit.error));
                 because(&w, "exit", u->config->name, text);
         } else if (um->last_exit.known) {
-                snprintf(text, sizeof(text), "its last instance ended %s %d (%s)",
-                        um->last_exit.exit.signaled ? "by signal" : "with status", um->last_exit.exit.status,
-                        restart_reason_to_string((int)um->last_exit.reason));
+                const char *reason = restart_reason_to_string((int)um->last_exit.reason);
+                if (um->last_exit.exit.signaled)
+                        snprintf(text, sizeof(text), "its last instance ended by %s (%s)",
+                                signal_name(um->last_exit.exit.status), reason);
+                else
+                        snprintf(text, sizeof(text), "its last instance ended with status %d (%s)",
+                                um->last_exit.exit.status, reason);
                 because(&w, "exit", u->config->name, text);
+                if (!unit_is_up(&u->machine) && um->last_exit.reason != RESTART_OPERATOR) {
+                        snprintf(text, sizeof(text), "what it printed: guardianctl logs %s", u->config->name);
+                        because(&w, "log", u->config->name, text);
+                }
         }
         unsigned left = unit_budget_left(um, clock_boot_us());
         if (unit_machine_state(um) == UNIT_QUARANTINED)

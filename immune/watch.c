@@ -123,7 +123,8 @@ static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
         bool gone = u->pid && (r->pid != u->pid || r->start_time != u->start_time);
         bool well = u->ended_well;
 
-        /* Guardian tells of the process that is gone while it empties the unit's group; how it ended comes next. */
+        /* Guardian tells of the process that is gone while it empties the unit's group; how it ended comes
+         * next. */
         if (r->state == UNIT_STOPPING) {
                 u->dying |= gone;
                 return false;
@@ -145,10 +146,11 @@ static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
 
 static void describe_exits(const ImmuneCore *c, ImmuneNow now, const ImmuneUnit *u, Alarm *a) {
         char window[32], how[64] = "", all[512];
+        const char *name = u->signal > 0 && u->signal < 128 ? sigabbrev_np((int)u->signal) : NULL;
 
         format_duration(c->policy->exits.window_us, window, sizeof(window));
         if (u->signal >= 0)
-                snprintf(how, sizeof(how), ", last by signal %lld", (long long)u->signal);
+                snprintf(how, sizeof(how), ", last by %s%s", name ? "SIG" : "", name ? name : "a signal");
         else if (u->code >= 0)
                 snprintf(how, sizeof(how), ", last with status %lld", (long long)u->code);
         snprintf(all, sizeof(all), "%s: %u ends in %s%s (%s), %llu restarts%s", u->name,

@@ -72,8 +72,8 @@ int manifest_parse(Manifest *m, const char *text, size_t n, const char *file, Pr
                         }
                 }
                 if (wrong) {
-                        problem_add(
-                                problems, PROBLEM_ERROR, file, line, 1, "bad-manifest", NULL, "%s", wrong);
+                        problem_add(problems, PROBLEM_ERROR, file, line, 1, "bad-manifest",
+                                "the build writes it: install again", "%s", wrong);
                         r = -EINVAL;
                 }
                 text += len + (nl ? 1 : 0);

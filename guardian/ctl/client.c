@@ -155,7 +155,8 @@ int client_read(Client *c, Msg *m) {
                 if (r != 0) {
                         if (r < 0)
                                 snprintf(c->error, sizeof(c->error), "%s",
-                                        r == -ETIMEDOUT ? "no answer in time" : strerror(-r));
+                                        r == -ETIMEDOUT ? "no answer in time (--timeout DURATION waits longer; guardianctl status)"
+                                                        : strerror(-r));
                         return r;
                 }
         }

@@ -45,6 +45,14 @@ static int column(double ms, double total) {
         return x > 25 ? 25 : x > -1 ? (int)x : -1;
 }
 
+/* Nine columns; a time that never came has no number. */
+static void moment(double ms) {
+        if (ms < 0)
+                printf("%9s", "never");
+        else
+                printf("%9.1f", ms);
+}
+
 void show_boot(Ctl *c, Str body) {
         static Bar b[BARS_MAX];
         json_t *d = NULL, *u;
@@ -63,14 +71,22 @@ void show_boot(Ctl *c, Str body) {
                 for (int x = at < 0 ? 0 : at; x <= to && x < 25; x++)
                         line[x] = '#';
                 line[25] = 0;
-                printf("%8g %9.1f %9.1f  ", b[i].priority, b[i].start, b[i].ready);
+                printf("%8g ", b[i].priority);
+                moment(b[i].start);
+                putchar(' ');
+                moment(b[i].ready);
+                printf("  ");
                 text_cell(b[i].name, 20, false);
                 printf("|%s|\n", line);
         }
         qsort(b, n, sizeof(*b), slower);
         printf("\nblame:\n");
         for (size_t i = 0; i < n && i < 10; i++)
-                printf("%9.1f ms  %s\n", span(&b[i]), b[i].name);
+                if (b[i].ready >= 0 || b[i].validated >= 0)
+                        printf("%9.1f ms  %s\n", span(&b[i]), b[i].name);
+        for (size_t i = 0; i < n; i++)
+                if (b[i].ready < 0 && b[i].validated < 0)
+                        printf("    never ready: %s, see guardianctl why %s\n", b[i].name, b[i].name);
         printf("\ncritical chain:");
         json_array_foreach(json_get_path(d, "critical_chain"), k, u)
                 printf("%s %s", k ? " ->" : "", json_string_value(u));

@@ -28,9 +28,10 @@ json_t *show_parse(Str body) {
 static void end_text(const json_t *e, char *out, size_t cap) {
         const char *reason = json_get_str(e, "reason", "");
         int64_t code = json_get_i64(e, "code", -1), sig = json_get_i64(e, "signal", -1);
+        const char *name = sig > 0 && sig < 128 ? sigabbrev_np((int)sig) : NULL;
         out[0] = 0;
         if (sig >= 0)
-                snprintf(out, cap, "signal %lld", (long long)sig);
+                snprintf(out, cap, "%s%s", name ? "SIG" : "", name ? name : "a signal");
         else if (code >= 0)
                 snprintf(out, cap, "status %lld", (long long)code);
         else if (strcmp(reason, "exit") == 0) /* no status and no signal: there was no process to end */

@@ -48,7 +48,9 @@ static void incident(Line *l, const json_t *r, const json_t *b) {
         const char *state = json_get_str(b, "state", json_get_str(r, "result", "?")),
                    *action = json_get_str(b, "action", "it");
         add(l, "incident %s: ", json_get_str(b, "id", "?"));
-        if (strcmp(state, "opened") == 0)
+        if (strcmp(state, "opened") == 0 && !json_get_str(b, "diagnosis", NULL))
+                add(l, "opened; no diagnosis fits");
+        else if (strcmp(state, "opened") == 0)
                 add(l, "opened; diagnosis %s (%lld%%): %s", json_get_str(b, "diagnosis", "none"),
                         (long long)json_get_i64(b, "confidence", 0), json_get_str(b, "cause", "unknown"));
         else if (strcmp(state, "proposed") == 0)
@@ -107,7 +109,8 @@ static void approval(Line *l, const json_t *r, const json_t *b) {
                         vote, id);
         else
                 add(l, "approval %s is %s", id, state);
-        add_reason(l, b, "reason");
+        if (vote || strcmp(json_get_str(b, "reason", ""), state) != 0)
+                add_reason(l, b, "reason");
         if (vote && strcmp(state, "pending") == 0)
                 add(l, "; more votes are needed");
 }

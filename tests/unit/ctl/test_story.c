@@ -71,6 +71,11 @@ START_TEST(refusals_name_rule_and_code) {
         says("{\"kind\":\"approval\",\"actor\":\"guardian\",\"body\":{\"approval_id\":\"apr_1\",\"state\":"
              "\"void\",\"reason\":\"stale_target\"}}",
                 "approval apr_1 is void: stale_target");
+        says("{\"kind\":\"approval\",\"actor\":\"guardian\",\"body\":{\"approval_id\":\"apr_1\",\"state\":"
+             "\"expired\",\"reason\":\"expired\"}}",
+                "approval apr_1 is expired");
+        says("{\"kind\":\"incident\",\"body\":{\"id\":\"inc_1\",\"state\":\"opened\",\"diagnosis\":null}}",
+                "incident inc_1: opened; no diagnosis fits");
 }
 END_TEST
 

@@ -338,7 +338,7 @@ START_TEST(exec_reasons) {
         WAIT_FOR(execs == 3);
         probe_exec_done(probe, command, 0, SIGSEGV);
         ck_assert(!healthy);
-        ck_assert_str_eq(detail, "the command ended by signal 11");
+        ck_assert_str_eq(detail, "the command ended by SIGSEGV");
 }
 END_TEST
 
