@@ -207,7 +207,9 @@ static void check_numbers(const Msg *m, Report *r) {
         uint64_t hops = msg_u64(m, TAG_HOP_COUNT, 0);
 
         if (hops > GME_HOP_MAX)
-                issue(r, true, TAG_HOP_COUNT, E_POLICY, "hop_count %" PRIu64 " is above the limit of %d",
+                issue(r, true, TAG_HOP_COUNT, E_POLICY,
+                        "hop_count %" PRIu64
+                        " is above the limit of %d: do events cause each other in a ring?",
                         hops, GME_HOP_MAX);
         else if (hops > GME_HOP_WARN)
                 issue(r, false, TAG_HOP_COUNT, E_POLICY, "hop_count %" PRIu64 " is above %d", hops,

@@ -153,6 +153,8 @@ static void format_text(Buf *b, LogLevel level, const char *message, const LogFi
         put_message(b, message);
         good = b->len;
         for (; fields->type != LOG_FIELD_END; fields++) {
+                if (!fields->key)
+                        continue;
                 if (put_text_field(b, fields) < 0) {
                         b->len = good;
                         b->max += 4; /* room that log_write() kept back */
@@ -204,6 +206,8 @@ static void format_json(Buf *b, LogLevel level, const char *message, const LogFi
                 JsonWriter before = w;
                 size_t good = b->len;
 
+                if (!fields->key)
+                        continue;
                 put_json_field(&w, fields);
                 if (w.error) {
                         w = before;

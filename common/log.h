@@ -16,7 +16,7 @@ typedef enum LogFieldType { LOG_FIELD_END, LOG_FIELD_STR, LOG_FIELD_U64, LOG_FIE
 
 typedef struct LogField {
         LogFieldType type;
-        const char *key;
+        const char *key; /* NULL: left out */
         const char *s;
         int64_t i;
 } LogField;
@@ -44,6 +44,7 @@ typedef struct LogLimit {
         uint64_t next_us, held; /* 0: nothing was written yet */
 } LogLimit;
 bool log_limit(LogLimit *l, uint64_t *held);
+#define LOG_HELD(n) ((LogField){LOG_FIELD_U64, (n) ? "held_back" : NULL, NULL, (int64_t)(n)})
 
 #define LOG_AT(level, message, ...)                                                                          \
         log_write((level), (message), (const LogField[]){__VA_ARGS__ __VA_OPT__(, ) {LOG_FIELD_END, 0, 0, 0}})

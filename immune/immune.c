@@ -71,7 +71,7 @@ static void do_append(Immune *im, const ImmuneCmd *cmd) {
         if (r < 0) {
                 if (log_limit(&im->record_limit, &held))
                         log_warning("a record of an incident can't be handed to the ledger",
-                                LOG_UNIT(cmd->resource), LOG_ERRNO(r), LOG_U64("held_back", held));
+                                LOG_UNIT(cmd->resource), LOG_ERRNO(r), LOG_HELD(held));
                 check(im, immune_on_ack(im->core, now(), token, false, 0));
         }
 }
@@ -264,8 +264,8 @@ static void on_ack(void *user, uint64_t token, const char *code, uint64_t index,
         (void)hash;
 
         if (!ok && log_limit(&im->record_limit, &held))
-                log_warning("the ledger refused a record of an incident", LOG_STR("code", code),
-                        LOG_U64("held_back", held));
+                log_warning(
+                        "the ledger refused a record of an incident", LOG_STR("code", code), LOG_HELD(held));
         check(im, immune_on_ack(im->core, now(), token, ok, index));
         drain(im);
 }
@@ -464,7 +464,7 @@ static void on_mesh(Immune *im, Link *l, const Msg *m) {
                         if (log_limit(&im->event_limit, &held))
                                 log_warning("an event does not say what its type says: it is not looked at",
                                         LOG_STR("type", type), LOG_STR("source", source),
-                                        LOG_STR("msg_id", id), LOG_U64("held_back", held));
+                                        LOG_STR("msg_id", id), LOG_HELD(held));
                 } else
                         check(im, r);
         } else if (m->type == MSG_RESULT) {
@@ -473,8 +473,7 @@ static void on_mesh(Immune *im, Link *l, const Msg *m) {
                         str_copy(code, sizeof(code), msg_str(m, TAG_CODE));
                         str_copy(message, sizeof(message), msg_str(m, TAG_MESSAGE));
                         log_warning("the mesh refused an event or a subscription of the immune kernel",
-                                LOG_STR("code", code), LOG_STR("reason", message),
-                                LOG_U64("held_back", held));
+                                LOG_STR("code", code), LOG_STR("reason", message), LOG_HELD(held));
                 }
                 /* From here on no event of a unit is missed; what came before the snapshot tells. */
                 if (msg_u64(m, TAG_REQ, 0) == im->subscribe_req)

@@ -209,8 +209,7 @@ static void wait_in_line(Governance *g, const Msg *m) {
                 /* Unanswered is denied by Guardian; it never has this many open. */
                 if (log_limit(&g->full_limit, &held))
                         log_error("a request is dropped: guardian denies what is not answered",
-                                LOG_U64("waiting", g->queued), LOG_U64("limit", QUEUE_MAX),
-                                LOG_U64("held_back", held));
+                                LOG_U64("waiting", g->queued), LOG_U64("limit", QUEUE_MAX), LOG_HELD(held));
                 return;
         }
         w->type = m->type;

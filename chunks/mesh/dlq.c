@@ -45,7 +45,7 @@ static int db_error(Dlq *d, const char *what) {
         if (log_limit(&d->error_limit, &held))
                 log_error("the store of dead letters (mesh.db) fails", LOG_STR("while", what),
                         LOG_STR("reason", d->db ? sqlite3_errmsg(d->db) : "out of memory"),
-                        LOG_U64("waiting", d->n_waiting), LOG_U64("held_back", held));
+                        LOG_U64("waiting", d->n_waiting), LOG_HELD(held));
         return -EIO;
 }
 

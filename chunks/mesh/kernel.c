@@ -81,7 +81,7 @@ static void client_fault(KernelClient *c, const char *reason) {
 
         if (!c->gone && log_limit(&c->socket->cut, &held))
                 log_warning("a client of a mesh socket is cut off", LOG_UNIT(c->socket->unit),
-                        LOG_STR("reason", reason), LOG_U64("held_back", held));
+                        LOG_STR("reason", reason), LOG_HELD(held));
         kernel_cut(c, reason);
 }
 
@@ -431,7 +431,7 @@ static bool peer_allowed(KernelSocket *s, int fd) {
         if (log_limit(&s->refused, &held))
                 log_warning("a mesh socket refuses who is neither its unit's user nor root",
                         LOG_UNIT(s->unit), LOG_U64("uid", cred.uid), LOG_I64("pid", cred.pid),
-                        LOG_U64("held_back", held));
+                        LOG_HELD(held));
         return false;
 }
 
@@ -476,7 +476,7 @@ static void socket_event(uv_poll_t *h, int status, int events) {
                 if (s->n_clients >= CLIENTS_MAX) {
                         if (log_limit(&s->full, &held))
                                 log_warning("a mesh socket takes no more clients", LOG_UNIT(s->unit),
-                                        LOG_U64("limit", CLIENTS_MAX), LOG_U64("held_back", held));
+                                        LOG_U64("limit", CLIENTS_MAX), LOG_HELD(held));
                         close(fd);
                 } else if (!peer_allowed(s, fd) || client_new(s, fd) < 0) {
                         close(fd);

@@ -49,7 +49,7 @@ static void core_cut(void *user, MeshPeer *p, const char *reason) {
         if (p->kind == MESH_PEER_GUARDIAN) {
                 if (log_limit(&m->guardian_limit, &held))
                         log_error("an answer or event for guardian is lost", LOG_STR("reason", reason),
-                                LOG_U64("held_back", held));
+                                LOG_HELD(held));
                 return;
         }
         s->cut = true;
@@ -205,7 +205,7 @@ static void core_log(void *user, LogLevel level, const char *message, const char
         if (level <= LOG_LEVEL_WARNING && !log_limit(said_limit(m, message, unit ? unit : ""), &held))
                 return;
         LOG_AT(level, message, LOG_STR("about", unit ? unit : "mesh"),
-                LOG_STR("detail", detail ? detail : ""), LOG_U64("held_back", held));
+                LOG_STR("detail", detail ? detail : ""), LOG_HELD(held));
 }
 
 static const MeshOps CORE_OPS = {.append = core_append,
@@ -289,7 +289,7 @@ void mesh_invoke_answered(Mesh *m, MeshStream *s, uint64_t req, uint64_t status,
         }
         if (log_limit(&m->late_limit, &held))
                 log_info("an answer that nobody waits for (any more)", LOG_UNIT(s->peer.unit),
-                        LOG_U64("req", req & ~MESH_REQ_INVOKE), LOG_U64("held_back", held));
+                        LOG_U64("req", req & ~MESH_REQ_INVOKE), LOG_HELD(held));
 }
 
 static int engine_emit(void *user, const MeshOwnEvent *e) {
@@ -458,7 +458,7 @@ void mesh_stream_msg(Mesh *m, MeshStream *s, Msg *msg) {
         } else {
                 if (log_limit(&m->strange_limit, &held))
                         log_warning("a message that the mesh does not take", LOG_UNIT(s->peer.unit),
-                                LOG_STR("type", msg_type_name(msg->type)), LOG_U64("held_back", held));
+                                LOG_STR("type", msg_type_name(msg->type)), LOG_HELD(held));
                 if (s->link && req)
                         link_result(s->link, req, 1, "unsupported", "the mesh takes no message of this type",
                                 (Str){0}, false);

@@ -119,7 +119,7 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
                 if (log_limit(&c->priv->refused_limit, &held))
                         log_warning("a message that this peer may not send, closing its link",
                                 LOG_STR("peer", l->conn->peer), LOG_STR("type", msg_type_name(m->type)),
-                                LOG_U64("held_back", held));
+                                LOG_HELD(held));
                 link_close(l, "a message that this peer may not send");
                 return;
         }
@@ -296,8 +296,7 @@ void link_accept(Chunk *c, Msg *m) {
         if (strcmp(kind, "chunk") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {
                 if (log_limit(&c->priv->full_limit, &held))
                         log_warning("a connection from outside is refused: too many are open",
-                                LOG_STR("peer", unit), LOG_U64("limit", LINK_PERSONS_MAX),
-                                LOG_U64("held_back", held),
+                                LOG_STR("peer", unit), LOG_U64("limit", LINK_PERSONS_MAX), LOG_HELD(held),
                                 LOG_STR("hint",
                                         "guardianctl queue stats lists who is connected to the mesh"));
                 return;

@@ -147,7 +147,8 @@ START_TEST(hops_and_deadline) {
                 ck_assert_uint_eq(check(STR_LIT("{}")), hops[i] > 32);
                 ck_assert(hops[i] <= 32 || issues[0].error == (hops[i] > 64));
         }
-        ck_assert_str_eq(issues[0].message, "hop_count 65 is above the limit of 64");
+        ck_assert_str_eq(issues[0].message,
+                "hop_count 65 is above the limit of 64: do events cause each other in a ring?");
         begin("a.b");
         msg_put_u64(&b, TAG_DEADLINE_MS, 0);
         expect(STR_LIT("{}"), true, TAG_DEADLINE_MS, "deadline_ms must be 1 or more");

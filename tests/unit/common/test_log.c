@@ -87,6 +87,16 @@ START_TEST(limited_lines) {
         ck_assert(log_limit(&l, &held));
         ck_assert_uint_eq(held, 2);
         ck_assert(!log_limit(&l, &held));
+        clock_set_source(NULL);
+        begin(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+        log_info("a", LOG_HELD(held), LOG_U64("b", 1));
+        ck_assert_str_eq(line(), "2026-11-21T03:00:00.123Z info prog: a held_back=2 b=1\n");
+        log_info("a", LOG_HELD(0), LOG_U64("b", 1));
+        ck_assert_str_eq(line(), "2026-11-21T03:00:00.123Z info prog: a b=1\n");
+        begin(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
+        log_info("a", LOG_HELD(0));
+        ck_assert_str_eq(line(), "{\"time\":\"2026-11-21T03:00:00.123Z\",\"level\":\"info\",\"program\":"
+                                 "\"prog\",\"message\":\"a\"}\n");
 }
 END_TEST
 
