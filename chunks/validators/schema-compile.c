@@ -18,8 +18,8 @@ typedef struct Compile {
 } Compile;
 
 static int problem(Compile *c, const char *code, const char *hint, const char *what, const char *which) {
-        problem_add(c->problems, PROBLEM_ERROR, c->file, 0, 0, code, hint, "at '#%s': %s%s%s", c->path, what,
-                *which ? " " : "", which);
+        problem_add(c->problems, PROBLEM_ERROR, c->file, 0, 0, code, hint, "at '#%s': %s%s%.80s%s", c->path,
+                what, *which ? " '" : "", which, *which ? "'" : "");
         return -EINVAL;
 }
 
@@ -65,8 +65,8 @@ static int read_type_name(Compile *c, const json_t *j, unsigned *types) {
                         *types |= names[i].bits;
                         return 0;
                 }
-        return problem(c, "bad-schema", "null boolean integer number string array object", "unknown type",
-                s ? s : "");
+        return problem(c, "bad-schema", "one of: null, boolean, integer, number, string, array, object",
+                "unknown type", s ? s : "");
 }
 
 static int read_type(Compile *c, SchemaNode *n, const json_t *j) {
@@ -113,7 +113,8 @@ static int read_named(Compile *c, const json_t *j, const char *what, json_t **na
         json_t *v;
 
         if (!json_is_object(j))
-                return problem(c, "bad-schema", NULL, what, "is an object");
+                return problem(c, "bad-schema", "{\"name\": {\"type\": \"string\"}}",
+                        "an object of schemas belongs under", what);
         *names = json_object();
         if (!*names)
                 return -ENOMEM;
@@ -131,13 +132,13 @@ static int read_named(Compile *c, const json_t *j, const char *what, json_t **na
 }
 
 static int read_properties(Compile *c, SchemaNode *n, const json_t *j) {
-        return read_named(c, j, "'properties'", &n->names, &n->members);
+        return read_named(c, j, "properties", &n->names, &n->members);
 }
 static int read_defs(Compile *c, SchemaNode *n, const json_t *j) {
         (void)n;
         if (c->path[0])
                 return problem(c, "bad-schema", "move it to the top", "'$defs' stands below the root", "");
-        return read_named(c, j, "'$defs'", &c->schema->def_names, &c->schema->defs);
+        return read_named(c, j, "$defs", &c->schema->def_names, &c->schema->defs);
 }
 static int read_additional(Compile *c, SchemaNode *n, const json_t *j) {
         return below(c, "additionalProperties", j, &n->additional);
@@ -189,7 +190,7 @@ static int read_ref(Compile *c, SchemaNode *n, const json_t *j) {
 
         if (!s || (strcmp(s, "#") != 0 && strncmp(s, "#/$defs/", 8) != 0))
                 return problem(c, "bad-ref", "\"#/$defs/NAME\"",
-                        "only references into the same file are followed", s ? s : "");
+                        "only references into the same file are followed, not", s ? s : "");
         n->ref = strdup(s[1] ? s + 8 : "");
         return n->ref ? 0 : -ENOMEM;
 }
@@ -223,7 +224,7 @@ static int limit_read(Compile *c, SchemaNode *n, const char *key, const json_t *
                 if (i >= LIMIT_MULTIPLE_OF && n->limit[i] < 0)
                         return problem(c, "bad-schema", NULL, "not a negative number belongs under", key);
                 if (i == LIMIT_MULTIPLE_OF && n->limit[i] == 0)
-                        return problem(c, "bad-schema", NULL, "zero has no multiples:", key);
+                        return problem(c, "bad-schema", NULL, "zero has no multiples, under", key);
                 if (i > LIMIT_MULTIPLE_OF && !json_is_integer(j))
                         return problem(c, "bad-schema", NULL, "a whole number belongs under", key);
                 n->limits |= 1u << i;
@@ -251,7 +252,7 @@ static int keyword_read(Compile *c, SchemaNode *n, const char *key, const json_t
                 snprintf(hint, sizeof(hint), "did you mean '%s'?", near);
         else
                 snprintf(hint, sizeof(hint), "take it out, or say it with a keyword that is checked");
-        return problem(c, "unknown-keyword", hint, "a keyword that nothing would check:", key);
+        return problem(c, "unknown-keyword", hint, "nothing would check the keyword", key);
 }
 
 static int node_compile(Compile *c, const json_t *j, SchemaNode **ret) {
