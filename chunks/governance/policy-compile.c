@@ -4,7 +4,7 @@
  * exist; then budgets, because rules may name only budgets that exist; then the rules; last, whether people
  * can supply what they ask for.
  */
-#include "chunks/governance/policy.h"
+#include "chunks/governance/policy-private.h"
 #include "common/cleanup.h"
 #include "common/rules/rules-yaml.h"
 #include "common/sha256.h"
@@ -12,130 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FILE_ACTIONS, FILE_CONSTITUTION, FILE_GOVERNANCE, FILE_ROLES, FILE_TRUST, _FILE_MAX };
 static const char *const file_names[_FILE_MAX] = {
         "actions.yaml", "constitution.yaml", "governance.yaml", "roles.yaml", "trust.yaml"};
-enum { EXTRA_FIELDS = GATE_BUDGETS_MAX, SCHEMA_MAX = 64, NAMES_MAX = 256 };
-
-typedef struct Compiler {
-        GatePolicy *policy;
-        Problems *p;
-        const char *paths[_FILE_MAX];
-        YamlNode *trees[_FILE_MAX];
-        RuleField fields[SCHEMA_MAX];
-        RuleSchema schema;
-        const char *action_names[NAMES_MAX];
-        char budget_fields[GATE_BUDGETS_MAX][64];
-        uint64_t own_uid;
-        uint64_t
-                supply[_ROLE_MAX]; /* people of that role or a higher one; UINT64_MAX: a group, not counted */
-        bool constitutional;       /* the file being read */
-        bool bad_actions, bad_budgets; /* what names one of them is not judged by what was left of the file */
-} Compiler;
-
-static int check_api(const YamlRead *r, const YamlNode *n, void *out) {
-        (void)out;
-        return yaml_version(r, n, "guardian/policy.v1");
-}
-#define API_FIELD                                                                                            \
-        { "apiVersion", YAML_FIELD_CUSTOM, 0, 0, .required = true, .custom = check_api }
-
-/* ---- actions.yaml */
-static int kind_from(Str s) {
-        return str_eq(s, "verb") ? 0 : str_eq(s, "healing") ? 1 : -EINVAL;
-}
-static int risk_from(Str s) {
-        return str_eq(s, "low") ? 0 : str_eq(s, "medium") ? 1 : str_eq(s, "high") ? 2 : -EINVAL;
-}
-static int asker_from(Str s) {
-        int r = role_from_string(s);
-        return str_eq(s, "none") ? (int)ROLE_NOBODY : r >= (int)ROLE_OPERATOR ? r : -EINVAL;
-}
-static const char *const kind_names[] = {"verb", "healing", NULL};
-static const char *const risk_names[] = {"low", "medium", "high", NULL};
-static const char *const asker_names[] = {"operator", "admin", "none", NULL};
-
-static int read_args(const YamlRead *r, const YamlNode *n, void *out) {
-        GateAction *a = out;
-        if (n->kind == YAML_KIND_SCALAR && strcmp(n->text, "any") == 0) {
-                a->any_arg = true;
-                return 0;
-        }
-        if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(r->problems, r->file, n, "bad-value", "args: {signal: optional}",
-                        "'args' is 'any' or a map of names to 'required' or 'optional'");
-                return -EINVAL;
-        }
-        for (size_t i = 0; i < n->n; i++) {
-                const YamlNode *v = n->items[i];
-                bool required = v->text && strcmp(v->text, "required") == 0;
-                const char *wrong = a->n_args == REQUEST_ARGS_MAX
-                                            ? "is one too many, an action has at most 16"
-                                    : strlen(v->key) > 32 ? "has a name of more than 32 bytes"
-                                    : !required && (!v->text || strcmp(v->text, "optional") != 0)
-                                            ? "must be 'required' or 'optional'"
-                                            : NULL;
-                if (wrong) {
-                        yaml_problem(r->problems, r->file, v, "bad-value", NULL, "argument '%.40s' %s",
-                                v->key, wrong);
-                        return -EINVAL;
-                }
-                a->arg_required[a->n_args] = required;
-                str_copy(a->args[a->n_args++], sizeof(a->args[0]), str_of(v->key));
-        }
-        return 0;
-}
-
-static int read_action(const YamlRead *r, const YamlNode *n, void *user) {
-        struct {
-                GateAction a;
-                int kind, risk, role;
-        } t = {.role = ROLE_NOBODY};
-        const YamlField table[] = {
-                {"name", YAML_FIELD_STR, offsetof(__typeof__(t), a.name), sizeof(t.a.name), .required = true},
-                {"kind", YAML_FIELD_ENUM, offsetof(__typeof__(t), kind), .required = true,
-                        .from_string = kind_from, .names = kind_names},
-                {"risk", YAML_FIELD_ENUM, offsetof(__typeof__(t), risk), .required = true,
-                        .from_string = risk_from, .names = risk_names},
-                {"role", YAML_FIELD_ENUM, offsetof(__typeof__(t), role), .required = true,
-                        .from_string = asker_from, .names = asker_names},
-                {"units", YAML_FIELD_BOOL, offsetof(__typeof__(t), a.units)},
-                {"args", YAML_FIELD_CUSTOM, offsetof(__typeof__(t), a), .custom = read_args},
-        };
-        Compiler *c = user;
-        GatePolicy *p = c->policy;
-        int rc = yaml_read_map(r, n, table, ELEMENTSOF(table), &t);
-        if (rc < 0)
-                return rc;
-        if (gate_policy_action(p, t.a.name)) {
-                yaml_problem(r->problems, r->file, n, "duplicate", "keep one of the two",
-                        "action '%s' stands here a second time", t.a.name);
-                return -EINVAL;
-        }
-        if (p->n_actions == NAMES_MAX - 1) {
-                yaml_problem(r->problems, r->file, n, "too-big", NULL, "more than %d actions", NAMES_MAX - 1);
-                return -EINVAL;
-        }
-        GateAction *more = reallocarray(p->actions, p->n_actions + 1, sizeof(*more));
-        if (!more)
-                return -ENOMEM;
-        p->actions = more;
-        t.a.healing = t.kind == 1;
-        t.a.role = (Role)t.role;
-        str_copy(t.a.risk, sizeof(t.a.risk), str_of(risk_names[t.risk]));
-        p->actions[p->n_actions++] = t.a;
-        return 0;
-}
 
 static int read_list_field(
         const YamlRead *r, const YamlNode *n, int (*item)(const YamlRead *, const YamlNode *, void *)) {
         return yaml_read_list(r, n, item, r->user);
 }
-static int read_actions(const YamlRead *r, const YamlNode *n, void *out) {
-        (void)out;
-        return read_list_field(r, n, read_action);
-}
-
 /* ---- budgets */
 /* Ids stand in records and messages as keys and between separators. */
 static bool id_valid(const char *id) {
@@ -382,43 +265,6 @@ static int read_approvals(const YamlRead *r, const YamlNode *n, void *out) {
         return 0;
 }
 
-/* ---- trust.yaml */
-static int read_outcomes(const YamlRead *r, const YamlNode *n, void *out) {
-        TrustPolicy *t = out;
-        if (n->kind != YAML_KIND_MAP) {
-                yaml_problem(r->problems, r->file, n, "bad-value", "outcomes: {ok: 1, failed: -10}",
-                        "'outcomes' is a map of outcomes to points");
-                return -EINVAL;
-        }
-        for (size_t i = 0; i < n->n; i++) {
-                int o = outcome_from_string(str_of(n->items[i]->key));
-                if (o < 0) {
-                        yaml_problem_key(r->problems, r->file, n->items[i], "unknown-key",
-                                "one of: ok, failed, unknown, not_run", "no such outcome '%.40s'",
-                                n->items[i]->key);
-                        return -EINVAL;
-                }
-                if (yaml_i64(r->file, n->items[i], r->problems, &t->outcome[o]) < 0)
-                        return -EINVAL;
-        }
-        return 0;
-}
-static int read_points(const YamlRead *r, const YamlNode *n, void *out) {
-        return yaml_i64(r->file, n, r->problems, out);
-}
-
-static const YamlField trust_table[] = {
-        API_FIELD,
-        {"initial", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.initial), .required = true,
-                .custom = read_points},
-        {"floor", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.floor), .custom = read_points},
-        {"ceiling", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.ceiling), .custom = read_points},
-        {"outcomes", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust), .required = true,
-                .custom = read_outcomes},
-        {"denied", YAML_FIELD_CUSTOM, offsetof(GatePolicy, trust.denied), .custom = read_points},
-        {"recovery", YAML_FIELD_DURATION, offsetof(GatePolicy, trust.recovery_us)},
-};
-
 /* ---- roles.yaml: only how many people there are; who they are is guardian-compile's */
 typedef struct People {
         const YamlNode *uids, *gids, *users;
@@ -464,7 +310,7 @@ static const YamlField roles_table[] = {
 };
 static const YamlField actions_table[] = {
         API_FIELD,
-        {"actions", YAML_FIELD_CUSTOM, 0, .required = true, .custom = read_actions},
+        {"actions", YAML_FIELD_CUSTOM, 0, .required = true, .custom = gate_policy_read_actions},
 };
 static const YamlField constitution_table[] = {
         API_FIELD,
@@ -532,7 +378,7 @@ static int compile(Compiler *c) {
         } steps[] = {
                 {FILE_ACTIONS, actions_table, ELEMENTSOF(actions_table)},
                 {FILE_ROLES, roles_table, ELEMENTSOF(roles_table)},
-                {FILE_TRUST, trust_table, ELEMENTSOF(trust_table)},
+                {FILE_TRUST, gate_trust_table, ELEMENTSOF(gate_trust_table)},
                 {FILE_GOVERNANCE, budgets_table, ELEMENTSOF(budgets_table)},
                 {FILE_CONSTITUTION, constitution_table, ELEMENTSOF(constitution_table)},
         };
