@@ -241,14 +241,23 @@ void log_write(LogLevel level, const char *message, const LogField *fields) {
         errno = saved;
 }
 
-bool log_limit(LogLimit *l, uint64_t *held) {
+bool log_limit_burst(LogLimit *l, unsigned burst, uint64_t *held) {
         uint64_t now = clock_boot_us();
 
-        if (l->next_us && now < l->next_us) {
-                l->held++;
-                return false;
+        if (!l->next_us || now >= l->next_us) {
+                *held = l->held;
+                *l = (LogLimit){.next_us = now + LOG_LIMIT_US, .written = 1};
+                return true;
         }
-        *held = l->held;
-        *l = (LogLimit){.next_us = now + LOG_LIMIT_US};
-        return true;
+        *held = 0;
+        if (l->written < burst) {
+                l->written++;
+                return true;
+        }
+        l->held++;
+        return false;
+}
+
+bool log_limit(LogLimit *l, uint64_t *held) {
+        return log_limit_burst(l, 1, held);
 }

@@ -42,8 +42,11 @@ void log_set_sink(LogSink fn, void *user);
 #define LOG_LIMIT_US 10000000u
 typedef struct LogLimit {
         uint64_t next_us, held; /* 0: nothing was written yet */
+        unsigned written;       /* in this time */
 } LogLimit;
 bool log_limit(LogLimit *l, uint64_t *held);
+/* Likewise, at most `burst` in that time. */
+bool log_limit_burst(LogLimit *l, unsigned burst, uint64_t *held);
 #define LOG_HELD(n) ((LogField){LOG_FIELD_U64, (n) ? "held_back" : NULL, NULL, (int64_t)(n)})
 
 #define LOG_AT(level, message, ...)                                                                          \

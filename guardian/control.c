@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum {
+        LOG_BURST = 100, /* lines about clients in LOG_LIMIT_US */
         STRANGERS_MAX = 32, /* clients of no role or observers: they never take the operators' places */
         OPEN_MAX = 32,      /* unanswered requests of one client */
         BACKLOG_MAX = 1024 * 1024,        /* unsent bytes past which a client's requests wait */
@@ -46,6 +47,7 @@ struct Control {
         int fd;
         unsigned handles; /* not yet closed by libuv */
         bool resting; /* said that none can be taken */
+        LogLimit limit; /* of what clients cause */
         bool freed;
         size_t documents; /* bytes */
         List clients;
@@ -184,9 +186,11 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
         (void)conn;
         if (m->type != MSG_CALL) {
                 char text[64];
+                uint64_t held;
                 snprintf(text, sizeof(text), "%s is not taken here", msg_type_name(m->type));
-                log_warning(
-                        "control client refused", LOG_STR("peer", k->peer.actor), LOG_STR("reason", text));
+                if (log_limit_burst(&c->limit, LOG_BURST, &held))
+                        log_warning("control client refused", LOG_STR("peer", k->peer.actor), LOG_STR("reason", text),
+                                LOG_HELD(held));
                 client_drop(k);
                 return;
         }
@@ -204,9 +208,10 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
 static void on_end(Conn *conn, int error, const char *reason, void *user) {
         Client *k = user;
         (void)conn;
-        if (error < 0)
+        uint64_t held;
+        if (error < 0 && log_limit_burst(&k->control->limit, LOG_BURST, &held))
                 log_warning("control connection ended", LOG_STR("peer", k->peer.actor),
-                        LOG_STR("reason", reason));
+                        LOG_STR("reason", reason), LOG_HELD(held));
         client_drop(k);
 }
 
@@ -250,8 +255,10 @@ static void accept_one(Control *c, int fd) {
         bool room = r >= 0 && make_room(c, &k->peer);
         if (r >= 0)
                 r = conn_new(c->loop, sock, name, &client_ops, k, &k->conn);
+        uint64_t held;
         if (r < 0) {
-                log_warning("control client refused", LOG_ERRNO(r));
+                if (log_limit_burst(&c->limit, LOG_BURST, &held))
+                        log_warning("control client refused", LOG_STR("peer", name), LOG_ERRNO(r), LOG_HELD(held));
                 free(k);
                 return;
         }
@@ -260,8 +267,9 @@ static void accept_one(Control *c, int fd) {
         c->n_clients++;
         if (room)
                 return;
-        log_warning(
-                "control client refused", LOG_STR("peer", name), LOG_STR("reason", "every place is in use"));
+        if (log_limit_burst(&c->limit, LOG_BURST, &held))
+                log_warning("control client refused", LOG_STR("peer", name), LOG_STR("reason", "every place is in use"),
+                        LOG_HELD(held));
         send_result(
                 k, 0, 1, "busy", "every place at the control socket is in use", (Str){NULL, 0}, false, -1);
         conn_close_after_flush(k->conn, 0);

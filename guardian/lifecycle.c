@@ -129,8 +129,10 @@ static void record(Manager *m, RecordKind kind, const char *action, const char *
         RecordFields f = {.kind = kind, .ref = UINT64_MAX, .actor = "guardian", .action = action, .resource = resource,
                 .subsystem = "guardian", .result = result, .body = body};
         int r = enforce_record(m->enforce, &f, manager_now());
-        if (r < 0)
-                log_warning("lifecycle record not taken", LOG_STR("resource", resource), LOG_ERRNO(r));
+        uint64_t held;
+        if (r < 0 && log_limit(&m->record_limit, &held))
+                log_warning("a record of a unit's life is lost", LOG_STR("resource", resource), LOG_STR("what", action), LOG_ERRNO(r),
+                        LOG_HELD(held));
 }
 
 static const char *start_issue(const ManagedUnit *u) {

@@ -17,6 +17,7 @@
  */
 #include "common/conn.h"
 #include "common/list.h"
+#include "common/log.h"
 #include "common/roles-blob.h"
 #include "guardian/boot.h"
 #include "guardian/control.h"
@@ -154,6 +155,7 @@ struct Manager {
         uint32_t next_epoch;
         List waiters;
         uint64_t next_waiter;
+        LogLimit refused_limit, record_limit;
         List followers;       /* of `logs -f` */
         List person_links;
         uint64_t unit_soft_nofile;

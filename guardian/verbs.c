@@ -379,8 +379,10 @@ static void on_call(Control *control, uint64_t client, const Peer *peer, const M
         if (!v) {
                 verb_result(&c, 64, "invalid", "Guardian has no such verb", (Str){NULL, 0});
         } else if (peer->role < v->role) {
-                log_warning("refused for its role", LOG_STR("actor", peer->actor), LOG_STR("verb", v->name),
-                        LOG_STR("role", role_to_string((int)peer->role)));
+                uint64_t held;
+                if (log_limit_burst(&m->refused_limit, 100, &held))
+                        log_warning("refused for its role", LOG_STR("actor", peer->actor), LOG_STR("verb", v->name),
+                                LOG_STR("role", role_to_string((int)peer->role)), LOG_HELD(held));
                 char text[96];
                 verb_refuse(&c, CODE_DENIED_BY_ROLE, needs_role(&c, v->role, text, sizeof(text)));
         } else {

@@ -87,6 +87,12 @@ START_TEST(limited_lines) {
         ck_assert(log_limit(&l, &held));
         ck_assert_uint_eq(held, 2);
         ck_assert(!log_limit(&l, &held));
+        ck_assert(log_limit_burst(&l, 2, &held));
+        ck_assert_uint_eq(held, 0);
+        ck_assert(!log_limit_burst(&l, 2, &held));
+        at_us += LOG_LIMIT_US;
+        ck_assert(log_limit_burst(&l, 2, &held));
+        ck_assert_uint_eq(held, 2);
         clock_set_source(NULL);
         begin(LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
         log_info("a", LOG_HELD(held), LOG_U64("b", 1));
