@@ -363,6 +363,9 @@ static void op_pause_marker(void *user, const char *reason) {
 }
 
 static void op_publish(void *user, const char *type, const char *resource, const char *correlation_id, Str payload) {
+        char what[700];
+        if (strncmp(type, "guardian.", 9) == 0) /* mode, pause, lockdown ..: who set what, and why */
+                log_notice("set", LOG_STR("verb", type + 9), LOG_STR("what", str_copy(what, sizeof(what), payload)));
         lifecycle_publish(user, type, resource, correlation_id, payload);
 }
 

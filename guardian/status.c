@@ -273,6 +273,27 @@ static void because(JsonWriter *w, const char *kind, const char *ref, const char
         json_object_end(w);
 }
 
+static void because_ended(JsonWriter *w, const ManagedUnit *u) {
+        const UnitMachine *um = &u->machine;
+        const ExitInfo *e = &um->last_exit.exit;
+        const char *name = u->config->name, *reason = restart_reason_to_string((int)um->last_exit.reason);
+        char text[512];
+        if (e->error)
+                snprintf(text, sizeof(text), "it could not be started: %s",
+                        u->n_issues ? u->issues[0] : strerror(-e->error));
+        else if (e->signaled)
+                snprintf(text, sizeof(text), "its last instance ended by %s (%s)", signal_name(e->status),
+                        reason);
+        else
+                snprintf(
+                        text, sizeof(text), "its last instance ended with status %d (%s)", e->status, reason);
+        because(w, "exit", name, text);
+        if (e->error || unit_is_up(&u->machine) || um->last_exit.reason == RESTART_OPERATOR)
+                return;
+        snprintf(text, sizeof(text), "what it printed: guardianctl logs %s", name);
+        because(w, "log", name, text);
+}
+
 /* What Guardian itself knows about a unit; guardianctl adds what the ledger tells. */
 int status_why(const Call *c, Buf *out) {
         ManagedUnit *u = manager_unit(c->m, msg_str(c->msg, TAG_UNIT));
@@ -296,24 +317,8 @@ int status_why(const Call *c, Buf *out) {
                         restart_reason_to_string((int)um->started_by));
                 because(&w, "start", u->config->name, text);
         }
-        if (um->last_exit.known && um->last_exit.exit.error) {
-                snprintf(text, sizeof(text), "it could not be started: %s",
-                        u->n_issues ? u->issues[0] : strerror(-um->last_exit.exit.error));
-                because(&w, "exit", u->config->name, text);
-        } else if (um->last_exit.known) {
-                const char *reason = restart_reason_to_string((int)um->last_exit.reason);
-                if (um->last_exit.exit.signaled)
-                        snprintf(text, sizeof(text), "its last instance ended by %s (%s)",
-                                signal_name(um->last_exit.exit.status), reason);
-                else
-                        snprintf(text, sizeof(text), "its last instance ended with status %d (%s)",
-                                um->last_exit.exit.status, reason);
-                because(&w, "exit", u->config->name, text);
-                if (!unit_is_up(&u->machine) && um->last_exit.reason != RESTART_OPERATOR) {
-                        snprintf(text, sizeof(text), "what it printed: guardianctl logs %s", u->config->name);
-                        because(&w, "log", u->config->name, text);
-                }
-        }
+        if (um->last_exit.known)
+                because_ended(&w, u);
         unsigned left = unit_budget_left(um, clock_boot_us());
         if (unit_machine_state(um) == UNIT_QUARANTINED)
                 because(&w, "budget", u->config->name,

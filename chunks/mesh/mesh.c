@@ -181,33 +181,6 @@ static void core_alert(void *user, const MeshEvent *e, const char *what, const c
         buf_done(&text);
 }
 
-static LogLimit *said_limit(Mesh *m, const char *message, const char *about) {
-        MeshSaid *oldest = m->said;
-
-        for (unsigned i = 0; i < ELEMENTSOF(m->said); i++) {
-                MeshSaid *s = &m->said[i];
-
-                if (s->message == message && strncmp(s->about, about, sizeof(s->about) - 1) == 0)
-                        return &s->limit;
-                if (s->limit.next_us < oldest->limit.next_us)
-                        oldest = s;
-        }
-        *oldest = (MeshSaid){.message = message};
-        str_copy(oldest->about, sizeof(oldest->about), str_of(about));
-        return &oldest->limit;
-}
-
-static void core_log(void *user, LogLevel level, const char *message, const char *unit, const char *detail) {
-        Mesh *m = user;
-        uint64_t held = 0;
-
-        /* what anybody's event can cause is said of each thing once in a while */
-        if (level <= LOG_LEVEL_WARNING && !log_limit(said_limit(m, message, unit ? unit : ""), &held))
-                return;
-        LOG_AT(level, message, LOG_STR("about", unit ? unit : "mesh"),
-                LOG_STR("detail", detail ? detail : ""), LOG_HELD(held));
-}
-
 static const MeshOps CORE_OPS = {.append = core_append,
         .validate = core_validate,
         .answer = core_answer,
@@ -216,7 +189,7 @@ static const MeshOps CORE_OPS = {.append = core_append,
         .event = core_event,
         .dead_letter = core_dead_letter,
         .alert = core_alert,
-        .log = core_log};
+        .log = mesh_say};
 
 /* ---- what the engine asks for */
 
@@ -307,7 +280,7 @@ static void engine_dead_letter(void *user, const MeshEvent *e, const char *workf
 }
 
 static const WorkflowOps ENGINE_OPS = {
-        .invoke = engine_invoke, .emit = engine_emit, .dead_letter = engine_dead_letter, .log = core_log};
+        .invoke = engine_invoke, .emit = engine_emit, .dead_letter = engine_dead_letter, .log = mesh_say};
 
 /* ---- streams */
 

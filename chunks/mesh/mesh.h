@@ -61,6 +61,8 @@ int mesh_policies_load(const char *const *dirs, unsigned n, Problems *p, EventTy
 int mesh_check(const char *const *dirs, unsigned n, Problems *problems);
 /* Drives a router and a workflow of its own through a publish: 0, or -EPROTO with what went wrong. */
 int mesh_self_test(char *why, size_t cap);
+/* The log operation of the core and of the engine; user is the Mesh. */
+void mesh_say(void *user, LogLevel level, const char *message, const char *about, const char *detail);
 /* A CALL of a person. */
 void mesh_call(Mesh *m, Link *l, const Msg *call);
 
