@@ -240,6 +240,40 @@ guard("gate-unreadable", "chunks/governance/gate-core.c", "if (g->unreadable[0])
 guard("gate-unreadable-fold", "chunks/governance/gate-fold.c", "if (g->ended || g->unreadable[0] || index < g->next_index)",
       "if (g->ended || index < g->next_index)", "governance-gate")
 guard("gate-closed-stays-closed", "chunks/governance/gate-fold.c", "r->state > APPROVAL_APPROVED)", "false)", "governance-gate")
+GATE_SHELL, GATE_CORE, GATE_INPUT = "chunks/governance/governance.c", "chunks/governance/gate-core.c", "chunks/governance/gate-input.c"
+guard("gate-who-asks", GATE_SHELL, "(person && l->role < ROLE_OBSERVER) || (!person && !control)", "!person && !control",
+      "governance-program")
+guard("gate-chunks-do-not-ask", GATE_SHELL, "(person && l->role < ROLE_OBSERVER) || (!person && !control)",
+      "person && l->role < ROLE_OBSERVER", "governance-program")
+guard("gate-reload-is-guardians", GATE_SHELL, "if (control && str_eq(verb, \"reload\"))", "if (str_eq(verb, \"reload\"))", "governance-program")
+guard("gate-reload-needs-the-past", GATE_SHELL, "if (!g->started || load(g->chunk, &policy) < 0) {", "if (load(g->chunk, &policy) < 0) {",
+      "governance-program")
+guard("gate-old-news", GATE_SHELL, "g->queued++;\n        catch_up(g);", "g->queued++;\n        g->covered = g->queued;\n        catch_up(g);",
+      "governance-program")
+guard("gate-fold-failed", GATE_SHELL, "chunk_exit(g->chunk, 1);\n                return;\n        }\n        GateNow now = now_of(g->chunk);",
+      "}\n        GateNow now = now_of(g->chunk);", "governance-program")
+guard("gate-queue", GATE_SHELL, "Waiting *w = g->queued < QUEUE_MAX ?", "Waiting *w = g->queued < 100000 ?", "governance-program")
+guard("gate-questions", GATE_CORE, "return n >= GATE_PENDING_MAX;", "return n >= 100000;", "governance-fold")
+guard("gate-forgets-settled-only", GATE_CORE, "if (settled(g->requests[i]))", "if (true)", "governance-fold")
+guard("gate-spent-stays-spent", "chunks/governance/budget.c", "bits |= 1u << t;", "bits |= 0u << t;", "governance-fold")
+guard("gate-before-the-fold", GATE_CORE, "if (g->ended || !g->started || !id || !digest)\n                return g->ended || g->started ? 0 : -EAGAIN;\n        if (g->unreadable[0]) {\n                gate_send_refusal(g, id, digest, NULL,",
+      "if (g->ended || !id || !digest)\n                return 0;\n        if (g->unreadable[0] || !g->started) {\n                gate_send_refusal(g, id, digest, NULL,",
+      "governance-fold")
+guard("gate-label-twice", GATE_INPUT, "if (label_order(in->labels[i], in->labels[i - 1]) == 0) {", "if (false) {", "governance-fold")
+guard("gate-actor-kind", GATE_INPUT, "if (!one_of(in->actor_kind, \"person\", \"unit\", \"supervisor\"))", "if (false)", "governance-fold")
+guard("gate-purpose", GATE_INPUT, "if (!one_of(in->purpose, \"act\", \"check\", \"check\"))", "if (false)", "governance-fold")
+guard("gate-decided-twice", "chunks/governance/gate-fold.c", "if (r && (r->final || memcmp(", "if (r && (memcmp(", "governance-fold")
+guard("gate-record-of-its-request", "chunks/governance/gate-fold.c", "memcmp(in->request.request_id, id, 16) != 0)", "false)", "governance-fold")
+guard("gate-facts-are-no-claims", "chunks/governance/policy.c", "return fact(ret, in->facts, in->n_facts, field",
+      "if (fact(ret, in->facts, in->n_facts, field + strlen(\"context.facts.\")) == 0)\n                        return 0;\n                return fact(ret, in->claims, in->n_claims, field",
+      "governance-conditions")
+guard("gate-no-uid", "chunks/governance/policy.c", "return in->uid > INT64_MAX ? 1 : integer(ret, RULE_INT, (int64_t)in->uid);",
+      "return integer(ret, RULE_INT, in->uid > INT64_MAX ? 0 : (int64_t)in->uid);", "governance-conditions")
+guard("gate-other-budget", "chunks/governance/policy.c", "if (strcmp(in->budgets[i].id, id) == 0)", "if (id)", "governance-conditions")
+guard("gate-policy-unreadable", "chunks/governance/policy-load.c", "!S_ISREG(st.st_mode)             ? -EINVAL", "false                            ? -EINVAL",
+      "governance-policy")
+guard("gate-policy-dir", "chunks/governance/policy-load.c", "if (access(dir, R_OK | X_OK) < 0) {", "if (false) {", "governance-policy")
+guard("trust-oldest-move", "chunks/governance/trust.c", "if (e && e != &t->items[t->n - 1]) {", "if (false) {", "governance-trust")
 guard("gate-failed-is-down", "guardian/enforce/enforce.c", "e->gate_silent || e->gate_failed)", "e->gate_silent)", "enforce-flow")
 
 # ---- containment without a cgroup: a group is not called empty while somebody of it lives (supervisor/group*.c)

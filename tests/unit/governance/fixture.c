@@ -179,6 +179,8 @@ void ask(World *w, const Ask *a) {
         if (!a->no_heal)
                 msg_put_cstr(&b, TAG_HEAL, r.action);
         msg_put_cstr(&b, TAG_LABEL, "tier=web");
+        if (a->label)
+                msg_put_cstr(&b, TAG_LABEL, a->label);
         if (a->claim)
                 msg_put_cstr(&b, TAG_CLAIM, a->claim);
         msg_put_cstr(&b, TAG_CORRELATION_ID, "cor_1");

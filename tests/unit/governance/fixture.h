@@ -10,11 +10,11 @@ typedef struct Ask {
         bool critical, paused, lockdown, break_glass, no_heal;
         uint64_t at_us; /* boot time; wall time is the same + 1e15 */
         unsigned id;    /* of the request */
-        const char *arg, *fact, *claim;
+        const char *arg, *fact, *claim, *label;
         bool wrong_digest;
 } Ask;
 
-enum { RECORDS_MAX = 256, SENT_MAX = 256 };
+enum { RECORDS_MAX = 300, SENT_MAX = 300 }; /* more than the gate has open questions */
 typedef struct Record {
         RecordKind kind;
         uint8_t request_id[16], digest[32];

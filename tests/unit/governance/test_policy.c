@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define API "apiVersion: guardian/policy.v1\n"
 #define ACTIONS                                                                                              \
@@ -265,6 +267,45 @@ START_TEST(directories_merge_by_file) {
 }
 END_TEST
 
+/* What is there and can't be read is an error, never a set without it; a pipe is not waited for. */
+START_TEST(what_can_not_be_read_is_no_policy) {
+        char dir[] = "/tmp/gate-policy-XXXXXX", path[600];
+        const char *dirs[] = {POLICY_DIR, dir};
+        ck_assert_ptr_nonnull(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/trust.yaml", dir);
+        if (_i == 0)
+                ck_assert_int_eq(mkdir(path, 0700), 0);
+        else if (_i == 1)
+                ck_assert_int_eq(mkfifo(path, 0600), 0);
+        else if (_i == 2)
+                ck_assert_int_eq(symlink(path, path), 0);
+        else
+                ck_assert_int_eq(fclose(fopen(path, "w")) | truncate(path, YAML_TREE_BYTES_MAX + 1), 0);
+        int r = gate_policy_load(dirs, 2, 0, &problems, &policy);
+        ck_assert_int_lt(r, 0);
+        ck_assert_ptr_null(policy);
+        ck_assert_uint_eq(problems.n, 1);
+        ck_assert_str_eq(problems.items[0].code, "unreadable");
+        ck_assert_str_eq(problems.items[0].file, path);
+        ck_assert_int_eq(remove(path), 0);
+        rmdir(dir);
+}
+END_TEST
+
+START_TEST(a_directory_that_can_not_be_read) {
+        char file[] = "/tmp/gate-policy-XXXXXX"; /* no directory at all: that holds for root too */
+        const char *dirs[] = {POLICY_DIR, file};
+        int fd = mkstemp(file);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        ck_assert_int_lt(gate_policy_load(dirs, 2, 0, &problems, &policy), 0);
+        ck_assert_ptr_null(policy);
+        ck_assert_str_eq(problems.items[0].code, "unreadable");
+        ck_assert_str_eq(problems.items[0].file, file);
+        unlink(file);
+}
+END_TEST
+
 int main(void) {
         Suite *s = suite_create("policy");
         TCase *t = tcase_create("policy");
@@ -277,6 +318,8 @@ int main(void) {
         tcase_add_test(t, semantics);
         tcase_add_test(t, windows_across_boots);
         tcase_add_test(t, directories_merge_by_file);
+        tcase_add_loop_test(t, what_can_not_be_read_is_no_policy, 0, 4);
+        tcase_add_test(t, a_directory_that_can_not_be_read);
         suite_add_tcase(s, t);
         SRunner *sr = srunner_create(s);
         srunner_set_tap(sr, "-");
