@@ -428,12 +428,6 @@ int group_set(Group *g, const char *file, const char *value) {
         return g->dir_fd < 0 ? -EOPNOTSUPP : cgroup_write(g->dir_fd, file, value);
 }
 
-int group_get(Group *g, const char *file, char *buf, size_t cap) {
-        int r = g->dir_fd < 0 ? -EOPNOTSUPP : cgroup_read(g->dir_fd, file, buf, cap);
-
-        return r < 0 ? r : 0;
-}
-
 static int signal_one(pid_t pid, uint64_t start, int sig) {
         auto_close int fd = -1;
         ProcStat s;

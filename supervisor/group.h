@@ -85,7 +85,6 @@ bool group_empty(Group *g);
 int group_signal(Group *g, int sig, pid_t but);
 /* Writes a control file, for example ("memory.max", "67108864"). -EOPNOTSUPP in session mode. */
 int group_set(Group *g, const char *file, const char *value);
-int group_get(Group *g, const char *file, char *buf, size_t cap);
 void group_done(Group *g); /* removes the directory when it is empty */
 
 /* Signals one incarnation: pidfd, start time checked behind it. -ESRCH when it is gone or another. start 0:

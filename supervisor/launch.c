@@ -353,6 +353,13 @@ static int launch_moves(const LaunchPlan *p, int null_fd, LaunchChild *c) {
         return 0;
 }
 
+static bool launch_has_group(const gid_t *g, unsigned n, gid_t want) {
+        for (unsigned i = 0; i < n; i++)
+                if (g[i] == want)
+                        return true;
+        return false;
+}
+
 /* An ordinary user may "change" to what it is already, which setgroups(2) alone would refuse. */
 static bool launch_ids_are_ours(const LaunchPlan *p) {
         uid_t r, e, s;
@@ -367,14 +374,11 @@ static bool launch_ids_are_ours(const LaunchPlan *p) {
         n = getgroups(ELEMENTSOF(own), own);
         if (n < 0 || (unsigned)n != p->n_groups)
                 return false;
-        for (unsigned i = 0; i < p->n_groups; i++) {
-                bool found = false;
-
-                for (int k = 0; k < n; k++)
-                        found = found || own[k] == p->groups[i];
-                if (!found)
+        /* Each way: a plan may name a group twice, and have as many as we do without having the same. */
+        for (unsigned i = 0; i < p->n_groups; i++)
+                if (!launch_has_group(own, (unsigned)n, p->groups[i]) ||
+                        !launch_has_group(p->groups, p->n_groups, own[i]))
                         return false;
-        }
         return true;
 }
 

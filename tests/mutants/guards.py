@@ -276,6 +276,33 @@ guard("gate-policy-dir", "chunks/governance/policy-load.c", "if (access(dir, R_O
 guard("trust-oldest-move", "chunks/governance/trust.c", "if (e && e != &t->items[t->n - 1]) {", "if (false) {", "governance-trust")
 guard("gate-failed-is-down", "guardian/enforce/enforce.c", "e->gate_silent || e->gate_failed)", "e->gate_silent)", "enforce-flow")
 
+# ---- processes: bounds and refusals (supervisor/)
+LAUNCH = "supervisor/launch.c"
+guard("groups-each-way", LAUNCH, "!launch_has_group(p->groups, p->n_groups, own[i]))", "false)", "supervisor-bounds")
+guard("limits-lowered", LAUNCH, "if (l->hard > top)\n                        l->hard = top;\n", "", "supervisor-bounds")
+guard("program-gives-way", LAUNCH, "if (c->exe_fd >= 0 && c->exe_fd <= c->top) {", "if (false) {", "supervisor-bounds")
+guard("numbers-once", LAUNCH, "if (c->moves[i].to == c->moves[i - 1].to)", "if (false)", "supervisor-bounds")
+guard("oom-skipped-is-said", LAUNCH, "c->shared->skipped |= LAUNCH_SKIPPED_OOM;", ";", "supervisor-bounds")
+guard("evidence-plan-ids", EVIDENCE, "ret->uid = l->uid;", "ret->uid = geteuid();", "supervisor-bounds")
+guard("evidence-plan-order", EVIDENCE, "for (; at > 0 && ret->fds[at - 1] > l->fds[i].to; at--)",
+      "for (; false && ret->fds[at - 1] > l->fds[i].to; at--)", "supervisor-bounds")
+guard("manifest-end", "supervisor/manifest.c", "if (!wrong && m->n == MANIFEST_ENTRIES_MAX)", "if (false)", "supervisor-bounds")
+guard("manifest-unreadable", "supervisor/manifest.c", "if (r < 0)\n                return r;\n        return memcmp(hash",
+      "if (r < 0)\n                return 0;\n        return memcmp(hash", "supervisor-bounds")
+guard("status-groups-cut", "supervisor/procinfo.c", "ret->groups_cut = true;\n                        return;", "return;", "supervisor-bounds")
+guard("status-line-cut", "supervisor/procinfo.c", "status_line(line, ret, &seen);\n                        ret->groups_cut = true;",
+      "status_line(line, ret, &seen);\n                        ret->groups_cut = ret->n_groups > PROC_GROUPS_MAX;", "supervisor-bounds")
+guard("cgroup-delegated", "supervisor/group-cgroup.c", "if (faccessat(r->parent_fd, \"cgroup.procs\", W_OK, AT_EACCESS) < 0) {",
+      "if (false) {", "supervisor-bounds")
+guard("reap-takes-turns", "supervisor/reap.c", "if (budget > 0 && (unsigned)n >= budget) {", "if (budget > 99) {", "supervisor-bounds")
+guard("timer-behind-a-new-one", "supervisor/timer-heap.c", "if (best == TIMER_NONE)\n                                break;",
+      "break;", "supervisor-bounds")
+guard("shared-sink-never-blocks", "supervisor/output.c", "if (poll(&pf, 1, 0) <= 0 || !(pf.revents & POLLOUT)) {",
+      "if (poll(&pf, 1, 0) < 0) {", "supervisor-sinks")
+guard("file-sink-is-not-opened-again", "supervisor/output.c", "if (S_ISREG(st.st_mode)) {", "if (S_ISREG(st.st_mode) && fd < 0) {", "supervisor-sinks")
+guard("notify-name-is-taken", "supervisor/notify-socket.c", "if (r != -ENAMETOOLONG)\n                        return r;",
+      "if (r == 0)\n                        return r;", "supervisor-sinks")
+
 # ---- containment without a cgroup: a group is not called empty while somebody of it lives (supervisor/group*.c)
 GROUP, SESSION, PROC = "supervisor/group.c", "supervisor/group-session.c", "supervisor/procinfo.c"
 guard("group-sure", GROUP, "if (list.n == 0 && sure)", "if (list.n == 0)", "supervisor-group")
