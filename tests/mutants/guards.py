@@ -318,3 +318,34 @@ guard("zombie-with-threads", PROC, "&& s->threads <= 1;", ";", "supervisor-group
 guard("environ-of-threads", PROC, "if (s.threads <= 1)\n                return -ENODATA;", "return -ENODATA;", "supervisor-group")
 guard("environ-in-exec", PROC, "return proc_stat(0, &self) == 0 && self.env_end == 0 ? 0 : -ENODATA;", "(void)self;\n        return 0;",
       "supervisor-group")
+
+# ---- what a diagnosis may ask (immune/diagnose.c)
+DIAGNOSE = "immune/diagnose.c"
+guard("diagnose-hard", DIAGNOSE, "ret, !incident_is_claim(i) || (a->u && unit_hard_signal(a->c, a->u, a->now)));", "ret, true || incident_is_claim(i));",
+      "immune-diagnose")
+guard("diagnose-label-whole", DIAGNOSE, "if (strncmp(u->labels[k], name, n) == 0 && u->labels[k][n] == '=')",
+      "if (strncmp(u->labels[k], name, n) == 0)", "immune-diagnose")
+guard("diagnose-known", DIAGNOSE, "return u->known ? give_bool(ret, u->critical) : 1;", "return give_bool(ret, u->critical);", "immune-diagnose")
+guard("diagnose-no-code", DIAGNOSE, "return u->code < 0 ? 1 : give_int(ret, u->code);", "return give_int(ret, u->code);", "immune-diagnose")
+
+# ---- validators
+VALIDATE, VALIDATE_LOAD = "chunks/validators/validate.c", "chunks/validators/validate-load.c"
+guard("validate-payload-missing", VALIDATE, "if (!payload) {\n                ValidationIssue *i",
+      "if (!payload)\n                return;\n        if (!payload) {\n                ValidationIssue *i", "validators-program")
+guard("validate-bad-json", VALIDATE, "snprintf(i->message, sizeof(i->message), \"%s\", why);\n                        return 0;",
+      "(void)i;\n                        *ret = (ValidationReport){0};\n                        return 0;", "validators-program")
+guard("validate-fail-fast", VALIDATE, "if (v->fail_fast[l]) {", "if (false) {", "validators-program")
+guard("validate-code-names-the-constitution", "chunks/validators/main.c", ": report->constitutional ? \"E.POLICY_VIOLATION\"",
+      ": false ? \"E.POLICY_VIOLATION\"", "validators-program")
+guard("validate-no-rules", VALIDATE_LOAD, "e = -EINVAL;\n        } else if (e == 0) {\n                e = rules_load",
+      "e = 0;\n        } else if (e == 0) {\n                e = rules_load", "validators-program")
+guard("validate-no-schema", VALIDATE_LOAD, "name, t->type);\n                return -EINVAL;", "name, t->type);\n                *p = (Problems){0};\n                return 0;",
+      "validators-program")
+guard("validate-id-once", VALIDATE_LOAD, "if (strcmp(v->rules[i].id, nodes.id) == 0) {", "if (false) {", "validators-program")
+guard("validate-layer-syntax", VALIDATE_LOAD, "if (rule->layer == LAYER_SYNTAX) {", "if (false) {", "validators-program")
+
+# ---- what every chunk is built on (chunks/runtime)
+RUNTIME, RLINK = "chunks/runtime/chunk.c", "chunks/runtime/link.c"
+guard("chunk-outsiders-ask-only", RLINK, "(is_outsider(l) && !outsider_may(m->type))) {", "false) {", "validators-program")
+guard("chunk-heartbeat", RUNTIME, "uv_timer_start(&c->priv->heartbeat, on_heartbeat, half_ms, half_ms);", ";", "validators-program")
+guard("chunk-policy-dirs", RUNTIME, "if (c->n_policy_dirs == ELEMENTSOF(c->policy_dirs)) {", "if (c->n_policy_dirs == 99) {", "validators-program")
