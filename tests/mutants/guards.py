@@ -349,3 +349,30 @@ RUNTIME, RLINK = "chunks/runtime/chunk.c", "chunks/runtime/link.c"
 guard("chunk-outsiders-ask-only", RLINK, "(is_outsider(l) && !outsider_may(m->type))) {", "false) {", "validators-program")
 guard("chunk-heartbeat", RUNTIME, "uv_timer_start(&c->priv->heartbeat, on_heartbeat, half_ms, half_ms);", ";", "validators-program")
 guard("chunk-policy-dirs", RUNTIME, "if (c->n_policy_dirs == ELEMENTSOF(c->policy_dirs)) {", "if (c->n_policy_dirs == 99) {", "validators-program")
+
+# ---- the mesh among its peers (chunks/mesh)
+KERNEL, MESH_SHELL = "chunks/mesh/kernel.c", "chunks/mesh/mesh.c"
+guard("kernel-uid", KERNEL, "if (cred.uid == s->uid || cred.uid == 0)", "if (true)", "mesh-peers")
+guard("kernel-messages", KERNEL, "if (msg->type != MSG_PUBLISH && msg->type != MSG_SUBSCRIBE && msg->type != MSG_RESULT) {", "if (false) {",
+      "mesh-peers")
+guard("kernel-connections", KERNEL, "if (s->n_clients >= CLIENTS_MAX) {", "if (s->n_clients >= 999) {", "mesh-peers")
+guard("kernel-handlers", KERNEL, "c->n_handlers == CLIENT_HANDLERS_MAX ||", "c->n_handlers == 99 ||", "mesh-peers")
+guard("kernel-line", KERNEL, "kernel_cut(c, \"a line is over 256 KiB\");", ";", "mesh-peers")
+guard("kernel-new-socket", KERNEL, "kernel_reap(m);\n                        socket_end(s);", "socket_end(s);", "mesh-peers")
+guard("mesh-who-judges", MESH_SHELL, "if (s->link && s->link->current && strcmp(s->link->unit, VALIDATORS) == 0)", "if (s->mesh)", "mesh-peers")
+guard("mesh-who-was-asked", MESH_SHELL, "v->stream != s || v->token != token)", "v->token != token)", "mesh-peers")
+guard("mesh-bulk-is-bounded", "chunks/mesh/egress.c", "bulk_drop(q, size, q->bulk_bytes, EGRESS_BULK_MAX);", ";", "mesh-peers")
+guard("mesh-slow-client-is-cut", "chunks/mesh/mesh-deliver.c", "if (p->kind != MESH_PEER_CHUNK) {", "if (p->kind != MESH_PEER_CHUNK && r == 1) {",
+      "mesh-peers")
+guard("mesh-waits-for-a-chunk", "chunks/mesh/mesh-core.c", "if (p->kind == MESH_PEER_CHUNK && egress_behind(&p->out))", "if (false && egress_behind(&p->out))",
+      "mesh-peers")
+guard("mesh-persons-have-a-role", "chunks/mesh/mesh-calls.c", "\"denied_by_role\", \"needs the role observer\", (Str){0}, false);\n                return;",
+      "\"denied_by_role\", \"needs the role observer\", (Str){0}, false);", "mesh-peers")
+
+# ---- keys of a unit file (guardian/unit-spawn.c)
+SPAWN = "guardian/unit-spawn.c"
+guard("output-append", SPAWN, ".append = o->kind == OUTPUT_APPEND}", ".append = false}", "e2e-keys")
+guard("output-null", SPAWN, "p->stdio[i] = -1;", "p->stdio[i] = log_fd;", "e2e-keys")
+guard("limits-act", SPAWN, "nofile |= c->limits[i].resource == RLIMIT_NOFILE;", "n--;", "e2e-keys")
+guard("watchdog-trigger", SPAWN, "if (n->watchdog_trigger)", "if (false)", "e2e-keys")
+guard("watchdog-is-told", SPAWN, "extra(s, \"WATCHDOG_USEC\", text);", ";", "e2e-keys")
