@@ -376,3 +376,18 @@ guard("output-null", SPAWN, "p->stdio[i] = -1;", "p->stdio[i] = log_fd;", "e2e-k
 guard("limits-act", SPAWN, "nofile |= c->limits[i].resource == RLIMIT_NOFILE;", "n--;", "e2e-keys")
 guard("watchdog-trigger", SPAWN, "if (n->watchdog_trigger)", "if (false)", "e2e-keys")
 guard("watchdog-is-told", SPAWN, "extra(s, \"WATCHDOG_USEC\", text);", ";", "e2e-keys")
+
+# ---- what of workflows and event types does not load (chunks/mesh/workflow.c, common/events)
+WORKFLOW, EVENTS = "chunks/mesh/workflow.c", "common/events/event-types.c"
+guard("workflow-own-events", WORKFLOW, "strncmp(e->type, \"workflow.\", 9) == 0 ||", "false ||", "mesh-refusals")
+guard("workflow-own-triggers", WORKFLOW, "strncmp(w->trigger, \"workflow.\", 9) == 0 ||", "false ||", "mesh-refusals")
+guard("workflow-handler-name", WORKFLOW, "if (!handler_valid(text)) {", "if (false) {", "mesh-refusals")
+guard("workflow-actions-end", WORKFLOW, "if (w->n_actions == WORKFLOW_ACTIONS_MAX)", "if (w->n_actions == 999)", "mesh-refusals")
+guard("workflow-emits-end", WORKFLOW, "if (all->n == WORKFLOW_EMITS_MAX)", "if (all->n == 999)", "mesh-refusals")
+guard("workflow-timeout", WORKFLOW, "if (v < 1000 || v > 24.0 * 3600 * 1e6)", "if (false)", "mesh-refusals")
+guard("workflow-filter-value", "chunks/mesh/workflow-filter.c", "if (!e.value && o != RULE_EXISTS) {", "if (false) {", "mesh-refusals")
+guard("event-type-once", EVENTS, "if (strcmp(all->items[i].type, t->type) == 0) {", "if (false) {", "mesh-refusals")
+guard("event-schema-is-checked", EVENTS, "if (t->payload_schema[0] && !(t->flags & EVENT_VALIDATE)) {", "if (false) {", "mesh-refusals")
+guard("event-schema-path", EVENTS, "strstr(s, \"..\")", "false", "mesh-refusals")
+guard("event-nobody-publishes", EVENTS, "if (n->kind == YAML_KIND_LIST && n->n == 0) {", "if (false) {", "mesh-refusals")
+guard("event-trust-range", EVENTS, "if (v < 0 || v > 1) {", "if (v < 0) {", "mesh-refusals")
