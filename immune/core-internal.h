@@ -35,10 +35,11 @@ typedef struct ImmuneUnit {
         uint64_t beat_interval_us, last_beat_us; /* 0: has never sent one in this incarnation */
         bool silent;
         bool ended_well; /* with status 0; what follows says if that was wanted */
-        bool dying; /* its process is gone, its group is being emptied */
+        bool dying;      /* its process is gone, its group is being emptied */
         uint64_t cool_until_us;
 } ImmuneUnit;
 
+enum { INVOKES_WAITING_MAX = 8 };
 typedef enum IncidentWait {
         WAIT_NONE,
         WAIT_ANOMALY, /* anomaly record not acknowledged */
@@ -87,9 +88,10 @@ typedef struct Incident {
         uint64_t deadline_us; /* of the wait; NEVER: none */
         uint64_t token;       /* of the answer waited for */
         uint64_t retry_us, healed_us;
-        uint64_t invoke; /* token of the INVOKE to answer, 0: none */
-        bool rerun;      /* the rung was not used up: nothing of ours ran */
-        bool acted;      /* fold: an action record followed the proposal */
+        uint64_t invokes[INVOKES_WAITING_MAX]; /* tokens of INVOKEs to answer once it is on record */
+        unsigned n_invokes;
+        bool rerun; /* the rung was not used up: nothing of ours ran */
+        bool acted; /* fold: an action record followed the proposal */
         Outcome acted_outcome;
 } Incident;
 

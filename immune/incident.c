@@ -83,11 +83,11 @@ static void take_signal(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *
                 str_copy(i->original, sizeof(i->original), str_of(a->original));
 }
 
-static void answer_invoke(ImmuneCore *c, Incident *i) {
+static void answer_invokes(ImmuneCore *c, Incident *i) {
         Buf b = BUF_INIT(4096);
         JsonWriter w;
 
-        if (!i->invoke)
+        if (!i->n_invokes)
                 return;
         json_init(&w, &b, true);
         json_object_begin(&w);
@@ -95,14 +95,25 @@ static void answer_invoke(ImmuneCore *c, Incident *i) {
         json_kv_str(&w, "incident", i->id);
         json_kv_str(&w, "state", incident_state_to_string((int)i->state));
         json_object_end(&w);
-        ImmuneCmd *cmd = json_finish(&w) < 0 ? NULL : core_command(c, IMMUNE_CMD_ANSWER, &b);
+        bool good = json_finish(&w) == 0;
+        for (; good && i->n_invokes; i->n_invokes--) {
+                ImmuneCmd *cmd = core_command(c, IMMUNE_CMD_ANSWER, &b);
+                if (!cmd)
+                        break;
+                cmd->token = i->invokes[i->n_invokes - 1];
+                str_copy(cmd->result, sizeof(cmd->result), STR_LIT("ok"));
+                str_copy(cmd->correlation_id, sizeof(cmd->correlation_id), str_of(i->correlation));
+        }
         buf_done(&b);
-        if (!cmd)
-                return;
-        cmd->token = i->invoke;
-        i->invoke = 0;
-        str_copy(cmd->result, sizeof(cmd->result), STR_LIT("ok"));
-        str_copy(cmd->correlation_id, sizeof(cmd->correlation_id), str_of(i->correlation));
+}
+
+/* False: too many wait for the same record already. */
+static bool take_invoke(Incident *i, uint64_t token) {
+        if (token && i->n_invokes == INVOKES_WAITING_MAX)
+                return false;
+        if (token)
+                i->invokes[i->n_invokes++] = token;
+        return true;
 }
 
 static Incident *create(ImmuneCore *c, ImmuneNow now, const Alarm *a) {
@@ -128,7 +139,7 @@ static Incident *create(ImmuneCore *c, ImmuneNow now, const Alarm *a) {
         i->seen = 1;
         i->action = _HEAL_MAX;
         i->operator_condition = a->detector == BY_WORKFLOW;
-        i->invoke = a->invoke;
+        take_invoke(i, a->invoke);
         i->anomaly_index = i->opened_index = i->decision_index = i->intent_index = i->action_index = NO_INDEX;
         i->verified_index = i->last_index = NO_INDEX;
         take_signal(c, now, i, a);
@@ -145,20 +156,20 @@ static Incident *create(ImmuneCore *c, ImmuneNow now, const Alarm *a) {
         return i;
 }
 
-/* The same again while the incident is open. */
-static void join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
+/* The same again while the incident is open. False: who asks for it is one too many. */
+static bool join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
         bool worse = a->severity > i->severity;
         bool planned = i->wait != WAIT_ANOMALY && i->wait != WAIT_OPENED;
         bool asks = a->invoke && (i->wait == WAIT_OBSERVE || i->wait == WAIT_HELD);
 
+        if (!take_invoke(i, a->invoke))
+                return false;
         i->seen++;
         i->last_seen_us = now.boot_us;
-        if (a->invoke) {
+        if (a->invoke)
                 i->operator_condition = true;
-                i->invoke = a->invoke;
-                if (planned)
-                        answer_invoke(c, i);
-        }
+        if (planned)
+                answer_invokes(c, i);
         if (i->state == INCIDENT_VERIFIED) { /* it came back: the next rung */
                 take_signal(c, now, i, a);
                 c->stats.anomalies++;
@@ -169,11 +180,11 @@ static void join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
                 i->step++;
                 incident_set_state(c, i, INCIDENT_FAILED);
                 incident_advance(c, now, i);
-                return;
+                return true;
         }
         if (!worse && !asks) {
                 c->stats.deduped++;
-                return;
+                return true;
         }
         if (worse) {
                 take_signal(c, now, i, a);
@@ -185,10 +196,11 @@ static void join(ImmuneCore *c, ImmuneNow now, Incident *i, const Alarm *a) {
          * second time. */
         if (i->wait == WAIT_ANSWER || i->wait == WAIT_VERIFY || i->state == INCIDENT_ESCALATED ||
                 i->wait == WAIT_ANOMALY)
-                return;
+                return true;
         plan_incident(c, now, i, core_unit(c, i->target), a->action, a->escalate);
         if (i->wait != WAIT_OPENED)
                 incident_advance(c, now, i);
+        return true;
 }
 
 Incident *incident_alarm(ImmuneCore *c, ImmuneNow now, const Alarm *a) {
@@ -196,10 +208,8 @@ Incident *incident_alarm(ImmuneCore *c, ImmuneNow now, const Alarm *a) {
                 Incident *i = container_of(n, Incident, node);
                 if (i->type != a->type || strcmp(i->target, a->target) != 0)
                         continue;
-                if (incident_open(i)) {
-                        join(c, now, i, a);
-                        return i;
-                }
+                if (incident_open(i))
+                        return join(c, now, i, a) ? i : NULL;
                 bool claim = a->detector == BY_REPORT || a->detector == BY_WORKFLOW;
                 if (claim && i->last_seen_us && now.boot_us - i->last_seen_us < c->policy->dedupe_us) {
                         c->stats.deduped++;
@@ -228,7 +238,7 @@ void incident_ack(ImmuneCore *c, ImmuneNow now, Incident *i, bool ok, uint64_t i
         i->opened_index = index;
         incident_wait(i, WAIT_NONE, NEVER);
         publish_incident(c, i, "incident.opened", "P1");
-        answer_invoke(c, i);
+        answer_invokes(c, i);
         incident_advance(c, now, i);
 }
 

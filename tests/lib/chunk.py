@@ -85,6 +85,11 @@ def call(peer, verb, req=9, **more):
     return peer.expect("RESULT", REQ=req)
 
 
+def silent(peer):
+    """Nothing is on its way: what the chunk had to say it said before something that was heard already."""
+    return not peer.buf and not select.select([peer.sock], [], [], 0)[0]
+
+
 class Ledger:
     """The ledger's side of a link: nothing is answered unless a test says so."""
 

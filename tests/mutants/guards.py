@@ -391,3 +391,10 @@ guard("event-schema-is-checked", EVENTS, "if (t->payload_schema[0] && !(t->flags
 guard("event-schema-path", EVENTS, "strstr(s, \"..\")", "false", "mesh-refusals")
 guard("event-nobody-publishes", EVENTS, "if (n->kind == YAML_KIND_LIST && n->n == 0) {", "if (false) {", "mesh-refusals")
 guard("event-trust-range", EVENTS, "if (v < 0 || v > 1) {", "if (v < 0) {", "mesh-refusals")
+
+# ---- the immune kernel among peers that refuse (immune/)
+guard("invoke-each-is-answered", "immune/incident.c", "if (!take_invoke(i, a->invoke))\n                return false;",
+      "if (a->invoke)\n                i->n_invokes = 0;\n        take_invoke(i, a->invoke);", "immune-program")
+guard("invoke-one-too-many", "immune/incident.c", "if (token && i->n_invokes == INVOKES_WAITING_MAX)\n                return false;",
+      "if (token && i->n_invokes == INVOKES_WAITING_MAX)\n                return true;", "immune-program")
+guard("immune-nothing-without-a-record", "immune/incident.c", "if (!ok) { /* not on record", "if (!ok && index == 7) { /* not on record", "immune-program")

@@ -2,7 +2,6 @@
 """guardian-governance itself, with this script in Guardian's and the ledger's place: test_program.py PROGRAM POLICIES. Prints TAP."""
 import json
 import os
-import select
 import shutil
 import sys
 import tempfile
@@ -35,11 +34,6 @@ class Gate(chunk.Chunk):
                           ACTOR_KIND="unit", ACTION="restart_service", TARGET="web", BOOT_ID=chunk.BOOT_ID, PID=7,
                           START_TIME=5, MODE="enforce", PRIORITY_MILLI=3000, CRITICAL=False, CAN_FAIL=True,
                           CORRELATION_ID="cor_1", NOW_BOOT_US=10, TIME_NS=10 ** 18)
-
-
-def silent(peer):
-    """Nothing is on its way: the other end has answered everything that was asked before (the caller made sure)."""
-    return not peer.buf and not select.select([peer.sock], [], [], 0)[0]
 
 
 def test_who_may_ask():
@@ -96,7 +90,7 @@ def test_reload():
             # the same files again: nothing to record
             chunk.call(g.control, "reload")
             chunk.call(person, "policy")
-            assert silent(g.ledger.peer)
+            assert chunk.silent(g.ledger.peer)
 
 
 def test_no_reload_before_the_past_is_known():
@@ -122,7 +116,7 @@ def test_judged_by_what_is_known_then():
         assert (second[0], third[0]) == ("APPEND", "QUERY"), (second, third)
         assert second[1]["REQUEST_ID"][-1] == 1
         chunk.call(g.control, "policy")
-        assert silent(g.ledger.peer)
+        assert chunk.silent(g.ledger.peer)
         g.ledger.record(third[1], *FAILED[:1], **FAILED[1])
         g.ledger.result(third[1])
         got = g.ledger.peer.expect("APPEND")
@@ -136,7 +130,7 @@ def test_a_verdict_needs_its_record():
         g.ledger.answer()
         got = g.ledger.peer.expect("APPEND")
         chunk.call(g.person("observer"), "policy")
-        assert silent(g.control)
+        assert chunk.silent(g.control)
         g.ledger.peer.send("APPEND_ACK", SEQ=got["SEQ"], INDEX=5, HASH=bytes(32), SIZE=6, SIGNED_SIZE=6)
         verdict = g.control.expect("VERDICT")
         assert (verdict["DECISION_INDEX"], verdict["CODE"]) == (5, "invalid"), verdict
