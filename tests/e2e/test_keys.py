@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of a unit file, by what its processes then are: outputs, limits, the watchdog."""
+"""Keys of a unit file, by what its processes then are and may: outputs, limits, the watchdog, the mesh."""
 import os
 import re
 import sys
@@ -108,6 +108,74 @@ class Watchdog(unittest.TestCase):
             again = g.until("a new one", lambda: (lambda d: d if d["restarts"] == 1 and d["state"] == "running" else None)(g.unit("dog")))
             self.assertNotEqual(again["pid"], u["pid"])
             self.assertEqual(again["last_exit"]["reason"], "watchdog")
+
+    def test_silence(self):
+        """No beat at all: the deadline ends it, and the next one is started."""
+        mute = service("%s @DIR@/mute.py" % sys.executable,
+                       service={"Type": "notify", "WatchdogSec": "50ms", "Restart": "always", "RestartSec": "1ms", "StartLimitBurst": "100000"})
+        g = Guardian({"mute.chunk": mute}, core=False)
+        with open(os.path.join(g.dir, "mute.py"), "w") as f:
+            f.write(DOG.replace("WATCHDOG=1\\n", "").replace("sys.argv[1]", "'/nonexistent'"))
+        with g:
+            u = g.until("a restart", lambda: (lambda d: d if d["restarts"] else None)(g.unit("mute")))
+            self.assertEqual(u["last_exit"]["reason"], "watchdog")
+
+
+EARS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mesh_client import Mesh
+with Mesh() as mesh:
+    mesh.subscribe("job.*")
+    print("subscribed", flush=True)
+    for e in mesh.events():
+        print("heard", e["source"], e["type"], e["payload"]["n"], flush=True)
+"""
+MOUTH = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from mesh_client import Mesh
+n = 0
+while True:
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    os.unlink(sys.argv[2])
+    n += 1
+    with Mesh() as mesh:
+        print("index", mesh.publish("job.done", {"n": n}), flush=True)
+        try:
+            mesh.publish("other.done", {})
+        except RuntimeError as e:
+            print("refused", e, flush=True)
+"""
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../units/examples")
+
+
+class MeshSocket(unittest.TestCase):
+    def test_units_speak_over_the_mesh(self):
+        """Links=mesh, Publishes=, Subscribes=: a socket of its own, which outlives the mesh."""
+        units = {name + ".chunk": service("%s @DIR@/%s.py %s @DIR@/go" % (sys.executable, name, EXAMPLES),
+                                          service={"Restart": "always", "RestartSec": "1ms", "StartLimitBurst": "1000"},
+                                          chunk={"Links": "mesh", "CanFail": "yes", key: "job.*"})
+                 for name, key in (("ears", "Subscribes"), ("mouth", "Publishes"))}
+        g = Guardian(units)
+        for name, text in (("ears", EARS), ("mouth", MOUTH)):
+            with open(os.path.join(g.dir, name + ".py"), "w") as f:
+                f.write(text)
+        with g:
+            g.wait_boot()
+            g.wait_log("ears: subscribed")
+            open(os.path.join(g.dir, "go"), "w").close()
+            index = int(g.wait_log(r"mouth: index (\d+)")[1])
+            g.wait_log("mouth: refused E.FORBIDDEN")
+            g.wait_log("ears: heard mouth job.done 1")
+            (row,) = [r for r in g.records("--kind", "event") if r["action"] == "job.done"]
+            self.assertEqual((row["index"], row["actor"]), (index, "mouth"))
+            mark = g.mark()
+            g.kill_unit("mesh")
+            g.wait_log("ears: subscribed", since=mark)
+            open(os.path.join(g.dir, "go"), "w").close()
+            g.wait_log("ears: heard mouth job.done 2", since=mark)
 
 
 if __name__ == "__main__":

@@ -398,3 +398,7 @@ guard("invoke-each-is-answered", "immune/incident.c", "if (!take_invoke(i, a->in
 guard("invoke-one-too-many", "immune/incident.c", "if (token && i->n_invokes == INVOKES_WAITING_MAX)\n                return false;",
       "if (token && i->n_invokes == INVOKES_WAITING_MAX)\n                return true;", "immune-program")
 guard("immune-nothing-without-a-record", "immune/incident.c", "if (!ok) { /* not on record", "if (!ok && index == 7) { /* not on record", "immune-program")
+guard("mesh-socket-is-handed-again", "guardian/links.c", "send_listener(mesh, &m->units[i]);", ";", "e2e-keys")
+guard("payload-list-of-texts", "common/rules/rules-json.c", "if (!json_is_string(item))", "if (false)", "validators-program")
+guard("payload-list-end", "common/rules/rules-json.c", "if (n > RULE_JSON_ITEMS_MAX)", "if (false)", "validators-program")
+guard("watchdog-deadline", "guardian/unit-ops.c", "unit_feed(u, (UnitEvent){.type = EV_WATCHDOG}, 0);", "(void)u;", "e2e-keys")

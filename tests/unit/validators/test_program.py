@@ -129,6 +129,23 @@ def test_rules_that_are_refused():
         assert status == 65 and "over 1 MiB" in said, (status, said)
 
 
+def test_lists_in_a_payload():
+    """`has` asks a list of texts; whatever else stands there counts against the event, as what can't be asked does."""
+    with tempfile.TemporaryDirectory() as own:
+        with open(os.path.join(own, "validation.yaml"), "w") as f:
+            f.write("version: 1\nrules:\n  - {id: tagged, layer: semantic, severity: high, types: [health.critical], "
+                    "require: \"payload.tags has 'a'\", message: m}\n")
+        with start(POLICIES, own) as v:
+            v.control.expect("READY")
+            mesh = v.link("mesh")
+            for tags in (["a"], ["b", "a"], ["x"] * 60 + ["a"]):
+                assert ask(mesh, "health.critical", dict(GOOD, tags=tags))[1] == "ok", tags
+            for tags in ([], ["b"], ["aa"], "a", {"a": 1}, ["a", 1], None, True, ["a"] * 2000):
+                got = ask(mesh, "health.critical", dict(GOOD, tags=tags))
+                assert [x["code"] for x in got[2]] == ["tagged"], (tags, got)
+            assert ask(mesh, "health.critical", GOOD)[1] == "E.VALIDATION"
+
+
 def test_files_that_are_missing():
     """No rules at all would let through what is constitutional: no start without them."""
     with tempfile.TemporaryDirectory() as d:
