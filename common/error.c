@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/error.h"
 #include "common/str.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,10 @@ const char *problem_format(const Problem *p, char *out, size_t cap) {
                 left = (Str){left.p + n, left.n - n};
         }
         return out;
+}
+
+bool error_is_shortage(int error) {
+        return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EAGAIN;
 }
 
 void problems_done(Problems *p) {

@@ -7,6 +7,7 @@
  *
  * What a person must mend (unit, policy, argv) is a Problem: where it is, what is wrong, a hint.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdarg.h>
 
@@ -37,6 +38,10 @@ void problem_add(Problems *p, ProblemSeverity sev, const char *file, unsigned li
 /* "file:line:column: message (hint)", always NUL terminated; returns out. */
 const char *problem_format(const Problem *p, char *out, size_t cap);
 void problems_done(Problems *p);
+
+/* -errno that says nothing about what was to be read or run: the machine had no memory, descriptor or process
+ * left. */
+bool error_is_shortage(int error);
 
 /* Nearest of n names to `name` by edit distance (at most 3 edits), or NULL: for "did you mean" hints. */
 const char *nearest_name(const char *name, const char *const *names, size_t n);

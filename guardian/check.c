@@ -30,12 +30,13 @@ int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) 
         if (o->exit_code_from && !unit_set_find(s, o->exit_code_from))
                 problem_add(problems, PROBLEM_ERROR, "--exit-code-from", 0, 0, "unknown-unit",
                         "see guardianctl status", "unknown unit '%s'", o->exit_code_from);
-        policy_files_check(o, problems);
+        r = policy_files_check(o, problems);
         if (s->n == 0)
                 problem_add(problems, PROBLEM_ERROR, o->core_dir, 0, 0, "empty-set",
                         "--units DIR names a directory of unit files", "there is no unit to boot");
         /* Planned even when a file is bad, so that one run shows everything. */
-        r = plan_build(s->units, s->n, &p, problems);
+        if (r == 0)
+                r = plan_build(s->units, s->n, &p, problems);
         if (r < 0) {
                 unit_set_free(s);
                 return r;

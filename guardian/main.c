@@ -90,6 +90,8 @@ static int open_control(Manager *m) {
 
 /* A check that could not be made says nothing about the data. */
 static int precheck_status(int r) {
+        if (r < 0)
+                fprintf(stderr, "guardian: not everything could be checked: %s\n", strerror(-r));
         return r == 0 ? 0 : r < 0 ? EXIT_INTERNAL : EXIT_BAD_DATA;
 }
 

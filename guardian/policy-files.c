@@ -36,15 +36,17 @@ static void refuse(const char *path, const char *name, Problems *problems) {
                 "no program reads a policy of this name");
 }
 
-static void check_directory(const char *dir, bool given, Problems *problems) {
+static int check_directory(const char *dir, bool given, Problems *problems) {
         auto_closedir DIR *d = opendir(dir);
         if (!d) {
                 int e = errno;
+                if (error_is_shortage(-e))
+                        return -e;
                 if (given || e != ENOENT)
                         problem_add(problems, PROBLEM_ERROR, dir, 0, 0, "policy-directory",
                                 e == ENOENT ? "--policies DIR names a directory of policies" : NULL,
                                 "cannot read the policy directory: %s", strerror(e));
-                return;
+                return 0;
         }
         for (const struct dirent *de; (de = readdir(d));) {
                 char path[PATH_MAX];
@@ -55,9 +57,13 @@ static void check_directory(const char *dir, bool given, Problems *problems) {
                 if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
                         refuse(path, de->d_name, problems);
         }
+        return 0;
 }
 
-void policy_files_check(const Options *o, Problems *problems) {
-        for (unsigned i = 0; i < o->n_policy_dirs; i++)
-                check_directory(o->policy_dirs[i], i >= o->n_policy_dirs - o->n_policy_dirs_given, problems);
+int policy_files_check(const Options *o, Problems *problems) {
+        int r = 0;
+        for (unsigned i = 0; i < o->n_policy_dirs && r == 0; i++)
+                r = check_directory(
+                        o->policy_dirs[i], i >= o->n_policy_dirs - o->n_policy_dirs_given, problems);
+        return r;
 }

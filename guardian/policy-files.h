@@ -5,5 +5,6 @@
 
 /* Reports directories of --policies that are not there and *.yaml files at the top of any policy directory
  * that no program reads: a typo in a name is not silence. Other files and all sub-folders are left alone;
- * those that have a reader are its affair. */
-void policy_files_check(const Options *o, Problems *problems);
+ * those that have a reader are its affair. 0, or -errno when the machine could not look
+ * (error_is_shortage()). */
+int policy_files_check(const Options *o, Problems *problems);

@@ -10,7 +10,8 @@
 #include "guardian/options.h"
 
 /* Runs `PROGRAM --check DIR..` of every chunk of the set that ships with Guardian, side by side; what they print goes to
- * stderr. One that is killed runs again. 0: all good; 1: at least one said no; -errno: one never came to an end, said. */
+ * stderr. One that is killed runs again; one that has not ended after 20 s is killed and does not. 0: all good; 1: at least one
+ * said no; -errno: one never came to an end (-ETIMEDOUT, -EINTR), could not look (-ECANCELED) or could not be started, said. */
 int precheck_chunks(const Options *o, const UnitSet *set);
 /* What a start would need of this machine: the users, groups and programs (ExecStart=) of every unit. Errors go to problems; a
  * program of a core chunk is precheck_chunks()'s. At boot this stays a failed start: an earlier unit may bring them. 0; -ENOMEM. */

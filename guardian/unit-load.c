@@ -49,10 +49,11 @@ static int apply_file(UnitConfig *u, const char *path, bool drop_in, const UnitP
         int r = read_text(path, &text, &n);
         if (r == 0)
                 return unit_file_parse(u, (Str){text, n}, path, drop_in, paths, p);
-        if (r != -ENOMEM)
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unit-file", NULL, "cannot read: %s",
-                        r == -EBADF ? "not a regular file" : strerror(-r));
-        return r == -ENOMEM ? r : 0;
+        if (error_is_shortage(r))
+                return r;
+        problem_add(p, PROBLEM_ERROR, path, 0, 0, "unit-file", NULL, "cannot read: %s",
+                r == -EBADF ? "not a regular file" : strerror(-r));
+        return 0;
 }
 
 static int apply_drop_ins(

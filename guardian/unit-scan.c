@@ -59,6 +59,8 @@ static int add_unit(Scan *s, const char *dir, const char *file, size_t stem, boo
                 return -ENOMEM;
         e->from_core = core;
         if (stat(e->path, &st) < 0) {
+                if (error_is_shortage(-errno))
+                        return -errno;
                 scan_problem(p, dir, file, errno == ENOENT ? "a dangling symlink?" : NULL, strerror(errno));
                 e->masked = true;
         } else if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)) {
@@ -105,7 +107,9 @@ static int add_drop_ins(Scan *s, const char *dir, const char *file, size_t stem,
         StrList names = {0};
         snprintf(path, sizeof(path), "%s/%s", dir, file);
         int r = list_directory(path, &names, &s->arena);
-        if (r < 0 && r != -ENOMEM) {
+        if (error_is_shortage(r))
+                return r;
+        if (r < 0) {
                 scan_problem(p, dir, file, NULL, strerror(-r));
                 return 0;
         }
@@ -124,7 +128,7 @@ static int add_drop_ins(Scan *s, const char *dir, const char *file, size_t stem,
 static int scan_directory(const UnitLoad *load, const char *dir, bool core, Scan *s, Problems *p) {
         StrList names = {0};
         int r = list_directory(dir, &names, &s->arena);
-        if (r == -ENOMEM)
+        if (error_is_shortage(r))
                 return r;
         if (r < 0) {
                 bool named = core;

@@ -23,6 +23,7 @@ enum {
         LAST_FLUSH_MS = 1000,
         EXIT_USAGE = 64,
         EXIT_POLICY = 65,
+        EXIT_INTERNAL = 70, /* could not look */
 };
 
 static int (*policy_checker)(const char *const *dirs, unsigned n, Problems *problems);
@@ -341,7 +342,7 @@ static int check_policies(const char *program, char **dirs, int n) {
                 fprintf(stderr, "%s: the policies can't be checked: %s\n", program, strerror(-r));
         if (problems.dropped)
                 printf("and %zu more\n", problems.dropped);
-        r = r < 0 || problems.errors > 0 ? EXIT_POLICY : 0;
+        r = problems.errors > 0 ? EXIT_POLICY : r < 0 ? EXIT_INTERNAL : 0;
         problems_done(&problems);
         return r;
 }

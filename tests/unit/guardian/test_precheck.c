@@ -112,7 +112,8 @@ START_TEST(a_fault_is_told_once) {
         unit("units/c.chunk", "three");
         hear(check, 1);
         snprintf(text, sizeof(text),
-                "bad.yaml:3: wrong\nbad.yaml:4: also\n%s/three --check ended with status 3 and says nothing\n",
+                "bad.yaml:3: wrong\nbad.yaml:4: also\n%s/three --check ended with status 3 and says "
+                "nothing\n",
                 opt.libexec_dir);
         ck_assert_str_eq(said, text);
 }
@@ -134,6 +135,21 @@ START_TEST(one_that_is_killed) {
         ck_assert_int_eq(check(), 0);
         script("libexec/one", "kill -9 $$");
         ck_assert_int_eq(precheck_chunks(&opt, set), -EINTR);
+}
+END_TEST
+
+/* 70 of a helper is not the data's fault; a no of another's is still said, and the shortage decides. */
+START_TEST(one_that_could_not_look) {
+        script("libexec/one", "echo out of memory; exit 70");
+        script("libexec/two", "exit 65");
+        script("libexec/guardian-compile", "exit 70");
+        unit("units/a.chunk", "one");
+        unit("units/b.chunk", "two");
+        ck_assert_int_eq(check(), -ECANCELED);
+        RolesBlob blob = {0};
+        bool have = true;
+        ck_assert_int_eq(precheck_roles(&opt, &blob, &have), -ECANCELED);
+        ck_assert(!have);
 }
 END_TEST
 
@@ -198,7 +214,8 @@ START_TEST(names_of_users) {
 END_TEST
 
 int main(void) {
-        const TTest *const tests[] = {chunks_that_say_yes, one_that_says_no, a_fault_is_told_once, one_that_is_not_there,
-                one_that_is_killed, only_what_ships_is_asked, roles, names_of_users};
+        const TTest *const tests[] = {chunks_that_say_yes, one_that_says_no, a_fault_is_told_once,
+                one_that_is_not_there, one_that_is_killed, one_that_could_not_look, only_what_ships_is_asked,
+                roles, names_of_users};
         return run_suite("precheck", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
