@@ -166,6 +166,12 @@ static void sink_line(OutputHub *h, const char *unit, const LineView *line) {
         }
 }
 
+/* Without memory for the backlog: what waits in it goes first, then the line itself, now or not at all. */
+static bool sink_now(OutputHub *h, const void *line, size_t n) {
+        sink_flush(h);
+        return h->backlog.len == 0 && !h->dead && sink_write(h, line, n) == (ssize_t)n;
+}
+
 bool output_log_line(void *user, const void *line, size_t n) {
         OutputHub *h = user;
         int r;
@@ -175,6 +181,8 @@ bool output_log_line(void *user, const void *line, size_t n) {
         h->backlog.max = OUTPUT_SINK_MAX + OUTPUT_LOG_MAX;
         r = buf_append(&h->backlog, line, n);
         h->backlog.max = OUTPUT_SINK_MAX;
+        if (r == -ENOMEM)
+                return sink_now(h, line, n);
         sink_flush(h);
         return r == 0;
 }
