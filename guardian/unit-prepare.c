@@ -100,21 +100,28 @@ void unit_prepare_drop(ManagedUnit *u) {
         u->hanging = p;
 }
 
+static void say_timeout(ManagedUnit *u, const Preparation *p) {
+        const Preparation *at = u->hanging ? u->hanging : p; /* it waits for that one */
+        const char *what = at->at.what, *which = at->at.which;
+        bool stops = unit_phase_state(p->phase) == UNIT_STOPPING;
+        double limit = (double)(stops ? u->config->timeout_stop_us : u->config->timeout_start_us) / 1e6;
+        const char *key = stops ? "TimeoutStopSec" : "TimeoutStartSec";
+        if (at == p && p->job.lacking < 0)
+                unit_issue(u, "no thread: %s: not prepared within %gs (%s=)", strerror(-p->job.lacking),
+                        limit, key);
+        else
+                unit_issue(u, "%s%s%s does not answer: not prepared within %gs (%s=)",
+                        what ? what : "a thread", what && which && what[strlen(what) - 1] != '=' ? " " : "",
+                        what && which ? which : "", limit, key);
+}
+
 void unit_prepare_moved_on(ManagedUnit *u, UnitEventType by) {
         const UnitMachine *um = &u->machine;
         const Preparation *p = u->preparation;
         if (!p || (um->phase == p->phase && um->instance == p->instance && um->index == p->index))
                 return;
-        if (by == EV_TIMEOUT) {
-                const Preparation *at = u->hanging ? u->hanging : p; /* it waits for that one */
-                const char *what = at->at.what, *which = at->at.which;
-                bool stops = unit_phase_state(p->phase) == UNIT_STOPPING;
-                unit_issue(u, "%s%s%s does not answer: not prepared within %gs (%s=)",
-                        what ? what : "a thread", what && which && what[strlen(what) - 1] != '=' ? " " : "",
-                        what && which ? which : "",
-                        (double)(stops ? u->config->timeout_stop_us : u->config->timeout_start_us) / 1e6,
-                        stops ? "TimeoutStopSec" : "TimeoutStartSec");
-        }
+        if (by == EV_TIMEOUT)
+                say_timeout(u, p);
         unit_prepare_drop(u);
 }
 

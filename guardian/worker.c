@@ -95,7 +95,9 @@ static void fill(Workers *w) {
                 list_append(&w->running, &j->node);
                 j->running = true;
                 j->began_us = clock_boot_us();
-                if (begin(j) < 0) { /* no thread to be had: tried again when one ends, or at the next look */
+                j->lacking = begin(j);
+                if (j->lacking <
+                        0) { /* no thread to be had: tried again when one ends, or at the next look */
                         j->running = false;
                         list_remove(&j->node);
                         list_append(w->waiting.next, &j->node);
@@ -179,6 +181,7 @@ int workers_new(uv_loop_t *loop, Workers **ret) {
 void worker_start(Workers *w, WorkerJob *j) {
         j->home = w;
         j->running = j->slow = false;
+        j->lacking = 0;
         list_append(&w->waiting, &j->node);
         fill(w);
 }

@@ -29,6 +29,7 @@ struct WorkerJob {
         void *stack;
         uint64_t began_us;
         bool running, slow;
+        int lacking; /* for others to read: -errno of the thread that it waits for and could not be had */
 };
 
 /* 0, -ENOMEM, or what libuv says. */
