@@ -7,7 +7,7 @@ import struct
 
 SHIM = os.path.abspath(os.environ.get("GUARDIAN_SHIM") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../../build/tests/e2e/libshim.so"))
-WRITE, SYNC, OPEN, MMAP, ALLOC, REALLOC = 1, 2, 4, 8, 16, 32
+WRITE, SYNC, OPEN, MMAP, ALLOC, REALLOC, BEGIN = 1, 2, 4, 8, 16, 32, 64
 FAULT = struct.Struct("<IiIIII104s")
 SIZE = 8 + 8 * FAULT.size
 

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +27,8 @@ typedef enum Call {
         CALL_OPEN = 4,
         CALL_MMAP = 8,
         CALL_ALLOC = 16,
-        CALL_REALLOC = 32
+        CALL_REALLOC = 32,
+        CALL_BEGIN = 64 /* the program's start: it stops itself (SIGSTOP), whatever the error */
 } Call;
 
 typedef struct Fault {
@@ -49,18 +51,6 @@ void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 
 static Page *page;
-
-__attribute__((constructor)) static void begin(void) {
-        const char *file = getenv("FAULTS"), *program = getenv("FAULTS_PROGRAM");
-        if (!file || !program || strcmp(program, program_invocation_short_name) != 0)
-                return;
-        int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC);
-        if (fd < 0)
-                return;
-        void *p = (void *)syscall(SYS_mmap, NULL, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
-        close(fd);
-        page = p == MAP_FAILED ? NULL : p;
-}
 
 static bool is_file(const Fault *f, int fd, const char *path) {
         char link[64], name[512];
@@ -90,6 +80,20 @@ static bool fails(Call call, int fd, const char *path) {
                 return true;
         }
         return false;
+}
+
+__attribute__((constructor)) static void begin(void) {
+        const char *file = getenv("FAULTS"), *program = getenv("FAULTS_PROGRAM");
+        if (!file || !program || strcmp(program, program_invocation_short_name) != 0)
+                return;
+        int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        void *p = (void *)syscall(SYS_mmap, NULL, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
+        close(fd);
+        page = p == MAP_FAILED ? NULL : p;
+        if (fails(CALL_BEGIN, -1, NULL))
+                raise(SIGSTOP);
 }
 
 ssize_t write(int fd, const void *p, size_t n) {

@@ -16,7 +16,7 @@ import time
 import unittest
 
 import faults
-from faults import ALLOC, OPEN, REALLOC, SYNC, WRITE
+from faults import ALLOC, BEGIN, MMAP, OPEN, REALLOC, SYNC, WRITE
 from harness import CORE, Guardian, main, service
 
 LONG = os.environ.get("GUARDIAN_FAULTS") == "long"
@@ -33,9 +33,9 @@ def units(burst=False):
     return dict(WEB, **more)
 
 
-def in_guardian(g):
-    """The shim under Guardian itself: before start()."""
-    f = faults.Faults(os.path.join(g.dir, "faults"), "guardian")
+def in_guardian(g, program="guardian"):
+    """The shim under Guardian itself, or under a helper that inherits its environment: before start()."""
+    f = faults.Faults(os.path.join(g.dir, "faults"), program)
     g.prefix = ["env"] + ["%s=%s" % i for i in f.env.items()]
     return f
 
@@ -175,6 +175,16 @@ class Descriptors(Row):
             self.back(g)
             g.stop_clean()
 
+    def test_guardian_boots(self):
+        """-> 70, and which file: it says nothing about the units."""
+        g = Guardian(WEB)
+        f = in_guardian(g)
+        f.fail(OPEN, errno.EMFILE, path="/units/web.chunk")
+        with g:
+            self.assertEqual(g.wait(), 70)
+            self.assertIn("the units can't be read: Too many open files", g.log)
+            self.hit(g, f)
+
 
 class Memory(Row):
     """Guardian never dies of it: PID 1 must not."""
@@ -212,24 +222,33 @@ class Memory(Row):
                 hits += self.starve(every)
         print("memory: %d failed allocations in Guardian" % hits)
 
+    def end_of_boot(self, calls, **when):
+        """Booting without memory: the exit status. It never crashes, and who ends says why."""
+        g = Guardian(dict(WEB, **{"%s.chunk.d/fast.conf" % n: "[Service]\nTimeoutStartSec=2s\n" for n in CORE}))
+        f = in_guardian(g)
+        f.fail(calls, errno.ENOMEM, **when)
+        with self.subTest(calls=calls, **when), g:
+            g.until("an end, or a boot", lambda: g.proc.poll() is not None or re.search("boot (finished|degraded|aborted)", g.log))
+            if g.proc.poll() is None and "boot aborted" not in g.log:
+                f.clear()
+                self.assertEqual(g.stop(), 0)
+                return 0
+            self.assertIn(g.wait(), (70, 71, 75), g.log[-3000:])
+            self.assertIn("Cannot allocate memory", g.log)
+            self.hit(g, f)
+        return g.proc.returncode
+
     def test_guardian_boots(self):
-        """Booting without memory ends with a reason (70, 71, 75), or boots; it never crashes."""
-        ends = []
-        for every in range(2, 400, 7 if LONG else 67):
-            with self.subTest(every=every):
-                g = Guardian(WEB)
-                f = in_guardian(g)
-                f.fail(ALLOC | REALLOC, errno.ENOMEM, after=every, every=every)
-                with g:
-                    g.until("an end, or a boot", lambda: g.proc.poll() is not None or re.search(
-                        "boot (finished|degraded|aborted)", g.log))
-                    if g.proc.poll() is None and "boot aborted" not in g.log:
-                        f.clear()
-                        self.assertEqual(g.stop(), 0)
-                    self.assertIn(g.wait(), (0, 65, 70, 71, 75), g.log[-3000:])
-                    ends.append(g.wait())
-                    self.assertTrue(g.log.strip())
+        """-> 70, 71 or 75, and \"memory\" in the reason; never 65, for nothing is wrong with the units; or it boots."""
+        ends = [self.end_of_boot(ALLOC | REALLOC, after=k, every=k) for k in range(2, 400, 7 if LONG else 67)]
+        ends += [self.end_of_boot(ALLOC | REALLOC, after=k) for k in (range(1, 420, 20) if LONG else (160, 220))]
         print("memory: ends of boot %s" % ends)
+        self.assertIn(70, ends)
+
+    def test_no_mapping_at_boot(self):
+        """-> 70 when nothing can be started at all; a unit without a thread is not prepared in time, and says so."""
+        self.assertEqual(self.end_of_boot(MMAP, after=0), 70)
+        self.assertEqual(self.end_of_boot(MMAP, after=1), 75)
 
     def test_table_of_descriptors(self):
         """libuv aborts when its table can't grow; Guardian has a reserve for it."""
@@ -271,6 +290,40 @@ class Memory(Row):
             resource.prlimit(pid, resource.RLIMIT_AS, was)
             g.until("the marker stands", lambda: os.path.exists(marker))
             g.ctl("resume")
+            self.back(g)
+            g.stop_clean()
+
+    def test_no_mapping(self):
+        """-> starts wait, and are made up for; supervision goes on, and what needs no thread."""
+        g = Guardian(units(burst=True))
+        f = in_guardian(g)
+        with g:
+            g.wait_boot()
+            pid = g.guardian_pid()
+            f.fail(MMAP, errno.ENOMEM)
+            for name in ("web", "ledger"):
+                g.kill_unit(name)
+            self.hit(g, f)
+            self.assertEqual(g.wait_unit("ledger", "starting")["pid"], None)
+            g.until("web is back", lambda: g.unit("web")["state"] == "running")
+            f.clear()
+            self.assertEqual(g.guardian_pid(), pid)
+            self.back(g)
+            g.stop_clean()
+            g.verify(code=0)
+
+    def test_no_mapping_in_mesh(self):
+        """-> its store of undelivered events can't be opened, which it says, and it is restarted till it can."""
+        g = Guardian(units(burst=True))
+        f = in_chunk(g, "mesh")
+        with g:
+            g.wait_boot()
+            f.fail(MMAP, errno.ENOMEM)
+            mark = g.mark()
+            g.kill_unit("mesh")
+            self.hit(g, f)
+            g.wait_log("guardian-mesh: ", since=mark)
+            f.clear()
             self.back(g)
             g.stop_clean()
 
@@ -382,6 +435,74 @@ class Stall(Row):
                 self.back(g)
                 g.stop_clean()
                 g.verify()
+
+    def stalled_check(self, program):
+        g = Guardian(WEB)
+        f = in_guardian(g, program)
+        f.fail(BEGIN, errno.EIO)
+        return g, f
+
+    def test_helpers_at_boot(self):
+        """guardian-compile, and each chunk's --check -> go on where they were, or 70 after 20 s and which one."""
+        programs = ["guardian-compile"] + ["guardian-" + n for n in (CORE if LONG else ("governance",))]
+        for program in programs:
+            with self.subTest(program=program, goes_on=True):
+                g, f = self.stalled_check(program)
+                with g:
+                    pid = g.until("it is stopped", lambda: self.stopped(g, program))
+                    os.kill(pid, signal.SIGCONT)
+                    g.wait_boot()
+                    g.stop_clean()
+        begun = {program: self.stalled_check(program) for program in programs}
+        for g, _ in begun.values():
+            g.start()
+        for program, (g, f) in begun.items():
+            with self.subTest(program=program), open_guardian(g):
+                self.assertEqual(g.wait(), 70)
+                self.assertRegex(g.log, program + " (--check|roles) did not end within 20 s, and was killed")
+                self.assertEqual(f.hits(), 1)  # what stalls once is not asked again
+
+    def stopped(self, g, program):
+        for pid in g.family()[0] if g.is_guardian() else ():
+            try:
+                with open("/proc/%d/stat" % pid) as f:
+                    text = f.read()
+            except OSError:
+                continue
+            if text[text.index("(") + 1:].startswith(program[:15]) and text.rsplit(")", 1)[1].split()[0] == "T":
+                return pid
+        return None
+
+    def test_helpers_of_a_unit(self):
+        """ExecStartPre -> startup timeout; a probe -> no answer in time; ExecStop -> KILL. Nothing of them is left."""
+        stall = "/bin/sh -c 'kill -STOP $$'"
+        more = {
+            "pre.chunk": service("/bin/sleep 1000", chunk={"CanFail": "yes"},
+                                 service={"ExecStartPre": stall, "TimeoutStartSec": "300ms"}),
+            "probed.chunk": service("/bin/sleep 1000", chunk={"CanFail": "yes"}, service={"Restart": "no"}, health={
+                "StartupProbe": "exec:/bin/sh -c 'kill -STOP $$'", "StartupProbeTimeoutSec": "100ms",
+                "StartupProbeIntervalSec": "100ms", "StartupProbeFailureThreshold": "2"}),
+            "ends.chunk": service("/bin/sleep 1000", service={"ExecStop": stall, "TimeoutStopSec": "300ms"})}
+        with Guardian(dict(units(), **more)) as g:
+            g.wait_log("boot degraded")
+            self.assertEqual(g.unit("pre")["last_exit"]["reason"], "startup_timeout")
+            g.wait_log("probe failed unit=probed .*no answer in time")
+            self.assertEqual(g.wait_unit("probed", "failed")["verdict"], "degraded")
+            g.ctl("stop", "ends")
+            g.stop_clean()
+
+
+class open_guardian:
+    """The end of a Guardian that is started already."""
+
+    def __init__(self, g):
+        self.g = g
+
+    def __enter__(self):
+        return self.g
+
+    def __exit__(self, *exc):
+        return self.g.__exit__(*exc)
 
 
 if __name__ == "__main__":
