@@ -7,7 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "guardian/manager.h"
+#include "guardian/verbs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -435,6 +435,7 @@ int govern_init(Manager *m) {
                 .pid = (uint64_t)getpid(), .start_time = m->own_start_time};
         memcpy(cfg.boot_id, m->boot_id, 16);
         marker_init(&m->marker, m->workers, m->state_dir);
+        marker_on_settled(&m->marker, verb_pause_settled, m);
         cfg.marker_known = marker_read(&m->marker, paused, sizeof(paused));
         cfg.paused = paused[0] ? paused : NULL;
         int r = enforce_new(&cfg, &enforce_ops, m, &m->enforce);

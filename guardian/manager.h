@@ -108,6 +108,7 @@ typedef struct Waiter {
         uint32_t unit;         /* PROPOSE: index */
         uint64_t peer_instance;
         bool no_block;
+        uint64_t waits_marker_us; /* pause, resume: answered when the marker stands, or then; 0: neither */
         /* `wait` verb */
         bool waits_state;
         char state[32];
@@ -131,7 +132,7 @@ struct Manager {
         unsigned n_signals;
         uv_timer_t timer;
         TimerHeap heap;
-        TimerId enforce_timer;
+        TimerId enforce_timer, marker_timer;
         ReapTable reap;
         GroupRoot groups;
         Workers *workers;

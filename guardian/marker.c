@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void on_work(WorkerJob *w);
@@ -54,12 +55,22 @@ static int write_file(const char *path, const char *text) {
         return sync_dir(path);
 }
 
+/* A disk that is read only refuses before it looks: what is not there need not be removed. */
+static int remove_file(const char *path) {
+        struct stat st;
+        if (unlink(path) < 0 && errno != ENOENT) {
+                int r = -errno;
+                return lstat(path, &st) < 0 && errno == ENOENT ? 0 : r;
+        }
+        return sync_dir(path);
+}
+
 static void on_work(WorkerJob *w) {
         Marker *m = container_of(w, Marker, work);
         if (m->write_present)
                 m->error = write_file(m->path, m->writing);
         else
-                m->error = unlink(m->path) < 0 && errno != ENOENT ? -errno : sync_dir(m->path);
+                m->error = remove_file(m->path);
 }
 
 static void start(Marker *m);
@@ -72,6 +83,8 @@ static void on_done(WorkerJob *w) {
                         LOG_STR("file", m->path), LOG_ERRNO(m->error));
         if (m->again)
                 start(m);
+        else if (m->settled)
+                m->settled(m->user);
 }
 
 static void start(Marker *m) {
@@ -85,11 +98,31 @@ static void start(Marker *m) {
 }
 
 void marker_set(Marker *m, const char *reason) {
+        m->present = reason != NULL;
         if (!m->path[0])
                 return;
-        m->present = reason != NULL;
         str_copy(m->text, sizeof(m->text), str_of(reason ? reason : ""));
         start(m);
+}
+
+void marker_retry(Marker *m) {
+        if (m->path[0] && !m->busy && m->error < 0)
+                start(m);
+}
+
+void marker_on_settled(Marker *m, void (*settled)(void *user), void *user) {
+        m->settled = settled;
+        m->user = user;
+}
+
+bool marker_pending(const Marker *m) {
+        return m->busy;
+}
+
+int marker_error(const Marker *m) {
+        if (!m->path[0])
+                return m->present ? -ENOENT : 0;
+        return m->busy ? m->work.lacking : m->error;
 }
 
 void marker_settle(Marker *m) {

@@ -18,6 +18,8 @@ typedef struct Marker {
         bool present, write_present; /* wanted; what the job under way makes of it */
         bool busy, again;
         int error; /* of the last job */
+        void (*settled)(void *user);
+        void *user;
 } Marker;
 
 /* dir: the state directory of Guardian, "" without one: then nothing is ever written. *m stays where it is
@@ -28,5 +30,13 @@ void marker_init(Marker *m, Workers *workers, const char *dir);
 bool marker_read(const Marker *m, char *reason, size_t cap);
 /* NULL removes it. */
 void marker_set(Marker *m, const char *reason);
+/* What has failed is tried again. */
+void marker_retry(Marker *m);
+/* Called, on the loop, when the file is as it was last set, or that has failed. */
+void marker_on_settled(Marker *m, void (*settled)(void *user), void *user);
+bool marker_pending(const Marker *m);
+/* Why the file is not as it was last set: -errno, also of the thread that a change waits for; -ENOENT: no
+ * state directory, and something was to be kept. 0: it is, or will be. */
+int marker_error(const Marker *m);
 /* Waits until the file is as it was last set, or that has failed. */
 void marker_settle(Marker *m);

@@ -139,6 +139,7 @@ static void enforcement_json(const EnforceStatus *st, JsonWriter *w) {
 
 static void guardian_json(Manager *m, JsonWriter *w) {
         EnforceStatus st;
+        char text[256];
         enforce_status(m->enforce, manager_now(), &st);
         json_object_begin(w);
         json_kv_str(w, "version", GUARDIAN_VERSION);
@@ -165,6 +166,9 @@ static void guardian_json(Manager *m, JsonWriter *w) {
         json_kv_bool(w, "paused", st.paused);
         json_key(w, "pause_reason");
         json_cstr(w, st.paused ? st.pause_reason : NULL);
+        json_key(w, "pause_warning");
+        pause_warning(m, text, sizeof(text));
+        json_cstr(w, text[0] ? text : NULL);
         json_kv_bool(w, "lockdown", st.lockdown);
         json_kv_bool(w, "break_glass", st.break_glass);
         uint64_t now_us = manager_now().boot_us;

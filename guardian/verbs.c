@@ -39,14 +39,14 @@ void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out)) {
         buf_done(&out);
 }
 
-static ActorKind actor_kind(const Peer *p) {
+ActorKind verb_actor(const Peer *p) {
         return p->kind == PEER_PERSON ? ACTOR_PERSON : ACTOR_UNIT;
 }
 
 /* ---- what changes something */
 
 /* The document of mutating verbs, of one that has no request: nobody was asked. */
-static void code_result(const Call *c, Code code, const char *reason) {
+void verb_code(const Call *c, Code code, const char *reason) {
         EnforceReply r = {.code = code, .verdict = VERDICT_NONE, .decision_index = UINT64_MAX, .intent_index = UINT64_MAX,
                 .action_index = UINT64_MAX, .approval_id = "", .reason = reason, .correlation_id = ""};
         Buf out = BUF_INIT(4096);
@@ -66,17 +66,17 @@ static const char *needs_role(const Call *c, Role role, char *out, size_t cap) {
 }
 
 /* The answer of a switch that is Guardian's own: its verb says the role. */
-static void switch_result(const Call *c, const char *verb, Code code) {
+void verb_switch(const Call *c, const char *verb, Code code) {
         char text[96];
         const EnforceVerb *v = enforce_verb(str_of(verb));
         const char *why = code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "";
         if (code == CODE_FAILED && strcmp(verb, "break_glass") == 0)
                 why = "it could not be put on record first: is the state directory writable?";
-        code_result(c, code, why);
+        verb_code(c, code, why);
 }
 
 static void propose(const Call *c, Str action, Str target) {
-        EnforceProposal p = {.kind = actor_kind(c->peer), .actor = c->peer->actor, .uid = c->peer->uid, .role = c->peer->role,
+        EnforceProposal p = {.kind = verb_actor(c->peer), .actor = c->peer->actor, .uid = c->peer->uid, .role = c->peer->role,
                 .action = action, .target = target, .incident = UINT64_MAX, .reason = msg_str(c->msg, TAG_REASON)};
         size_t pos = 0;
         Str s;
@@ -87,7 +87,7 @@ static void propose(const Call *c, Str action, Str target) {
                         str_eq(k, "target"))
                         continue;
                 if (p.n_args >= REQUEST_ARGS_MAX) {
-                        code_result(c, CODE_INVALID, "too many arguments");
+                        verb_code(c, CODE_INVALID, "too many arguments");
                         return;
                 }
                 p.args[p.n_args++] = s;
@@ -95,20 +95,20 @@ static void propose(const Call *c, Str action, Str target) {
         bool no_block = msg_arg(c->msg, TAG_ARG, "no_block").p != NULL;
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                code_result(c, CODE_BUSY, "out of memory");
+                verb_code(c, CODE_BUSY, "out of memory");
                 return;
         }
         p.waiter = w->id;
         uint64_t id = w->id;
         enforce_propose(c->m->enforce, &p, manager_now());
         if (no_block && govern_forget(c->m, id))
-                code_result(c, CODE_OK, "asked for; not waiting");
+                verb_code(c, CODE_OK, "asked for; not waiting");
 }
 
 static void verb_propose(const Call *c) {
         Str action = msg_arg(c->msg, TAG_ARG, "action"), target = msg_str(c->msg, TAG_UNIT);
         if (!action.p) {
-                code_result(c, CODE_INVALID, "an action is missing");
+                verb_code(c, CODE_INVALID, "an action is missing");
                 return;
         }
         propose(c, action, target);
@@ -117,7 +117,7 @@ static void verb_propose(const Call *c) {
 static void verb_unit_act(const Call *c) {
         Str target = msg_str(c->msg, TAG_UNIT);
         if (!target.p) {
-                code_result(c, CODE_INVALID, "a unit is missing");
+                verb_code(c, CODE_INVALID, "a unit is missing");
                 return;
         }
         propose(c, msg_str(c->msg, TAG_VERB), target);
@@ -129,7 +129,7 @@ static void verb_reload(const Call *c) {
         if (u && u->config->exec[EXEC_RELOAD].n == 0 && c->peer->role >= ROLE_OPERATOR) {
                 char text[160];
                 snprintf(text, sizeof(text), "%s has no ExecReload=", u->config->name);
-                code_result(c, CODE_INVALID, text);
+                verb_code(c, CODE_INVALID, text);
                 return;
         }
         verb_unit_act(c);
@@ -152,7 +152,7 @@ static void verb_stop(const Call *c) {
                                         m->units[others[i]].config->name);
                 if (at) {
                         snprintf(text + at, sizeof(text) - at, " (--force stops it all the same)");
-                        code_result(c, CODE_NEEDED_BY_OTHERS, text);
+                        verb_code(c, CODE_NEEDED_BY_OTHERS, text);
                         return;
                 }
         }
@@ -179,25 +179,11 @@ static void verb_mode(const Call *c) {
 static void verb_vote(const Call *c) {
         Waiter *w = govern_waiter(c->m, c->client, c->req);
         if (!w) {
-                code_result(c, CODE_BUSY, "out of memory");
+                verb_code(c, CODE_BUSY, "out of memory");
                 return;
         }
-        enforce_vote(c->m->enforce, w->id, actor_kind(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
+        enforce_vote(c->m->enforce, w->id, verb_actor(c->peer), c->peer->uid, c->peer->role, msg_arg(c->msg, TAG_ARG, "id"),
                 str_eq(msg_str(c->msg, TAG_VERB), "approve"), msg_arg(c->msg, TAG_ARG, "note"), manager_now());
-}
-
-static void verb_pause(const Call *c) {
-        Str reason = msg_str(c->msg, TAG_REASON);
-        if (!reason.n) {
-                code_result(c, CODE_INVALID, "a reason is missing");
-                return;
-        }
-        switch_result(c, "pause",
-                enforce_pause(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now()));
-}
-
-static void verb_resume(const Call *c) {
-        switch_result(c, "resume", enforce_resume(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, manager_now()));
 }
 
 /* A bootstrap exemption: it waits for neither gate nor ledger. */
@@ -206,20 +192,20 @@ static void verb_shutdown(const Call *c) {
         uint64_t status = 0;
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "exit_code"));
         if (text[0] && (parse_u64(text, &status) < 0 || status > 255)) {
-                code_result(c, CODE_INVALID, "exit_code is 0 to 255");
+                verb_code(c, CODE_INVALID, "exit_code is 0 to 255");
                 return;
         }
         Str reason = msg_str(c->msg, TAG_REASON);
-        Code code = enforce_shutdown(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role, reason, manager_now());
+        Code code = enforce_shutdown(c->m->enforce, verb_actor(c->peer), c->peer->actor, c->peer->role, reason, manager_now());
         if (code != CODE_OK) {
-                switch_result(c, "shutdown", code);
+                verb_switch(c, "shutdown", code);
                 return;
         }
         snprintf(c->m->shutdown_why, sizeof(c->m->shutdown_why), "shutdown by %s%s%.*s", c->peer->actor, reason.n ? ": " : "",
                 (int)(reason.n < 180 ? reason.n : 180), reason.p ? reason.p : "");
         c->m->shutdown_asked = true;
         c->m->shutdown_status = (int)status;
-        code_result(c, CODE_OK, "");
+        verb_code(c, CODE_OK, "");
 }
 
 static void verb_break_glass(const Call *c) {
@@ -228,7 +214,7 @@ static void verb_break_glass(const Call *c) {
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "ttl"));
         if (parse_duration_us(text, &ttl) < 0)
                 ttl = 0;
-        switch_result(c, "break_glass", enforce_break_glass(c->m->enforce, actor_kind(c->peer), c->peer->actor, c->peer->role,
+        verb_switch(c, "break_glass", enforce_break_glass(c->m->enforce, verb_actor(c->peer), c->peer->actor, c->peer->role,
                                                 msg_str(c->msg, TAG_REASON), ttl, manager_now()));
 }
 

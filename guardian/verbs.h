@@ -19,6 +19,11 @@ typedef struct Verb {
 void verb_result(const Call *c, int status, const char *code, const char *message, Str body);
 void verb_refuse(const Call *c, Code code, const char *message);
 void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out));
+/* The document of a verb that changes something and has no request: nobody was asked. */
+void verb_code(const Call *c, Code code, const char *reason);
+/* Likewise of a switch that is Guardian's own: its verb says the role. */
+void verb_switch(const Call *c, const char *verb, Code code);
+ActorKind verb_actor(const Peer *p);
 
 /* ---- documents (policies/schemas/cli): 0 or -errno */
 int status_document(const Call *c, Buf *out);
@@ -29,6 +34,12 @@ int status_why(const Call *c, Buf *out);
 int status_bootstrap(const Call *c, Buf *out);
 int status_version(const Call *c, Buf *out);
 int status_metrics(const Call *c, Buf *out);
+
+/* ---- pause and resume (verb-pause.c) */
+void verb_pause(const Call *c);
+void verb_resume(const Call *c);
+void verb_pause_settled(void *manager); /* the marker is as it was last wanted, or that has failed */
+const char *pause_warning(Manager *m, char *out, size_t cap);
 
 /* ---- logs (verb-logs.c) */
 void verb_logs(const Call *c);

@@ -46,6 +46,8 @@ static void status_alerts(const json_t *g) {
         int64_t waiting = json_get_i64(g, "pending_approvals", 0), spooled = json_get_i64(g, "spooled", 0);
         if (json_get_bool(g, "paused", false))
                 text_wrapf(0, 8, "PAUSED: %s (guardianctl resume)", json_get_str(g, "pause_reason", ""));
+        if (json_get_str(g, "pause_warning", NULL))
+                text_wrapf(0, 9, "WARNING: %s", json_get_str(g, "pause_warning", ""));
         if (json_get_bool(g, "lockdown", false))
                 printf("LOCKDOWN is on (guardianctl lockdown off)\n");
         if (json_get_bool(g, "break_glass", false))

@@ -118,11 +118,23 @@ class Disk(Row):
         f = in_guardian(g)
         with g:
             g.wait_boot()
-            f.fail(OPEN, errno.EROFS, path="/state/guardian/")
-            g.ctl("pause", "maintenance")
-            g.wait_log("error guardian: the pause marker can't be changed.*Read-only file system")
-            self.assertTrue(g.status()["guardian"]["paused"])
+            self.assertEqual(g.ctl("--json", "pause", "it can be kept").json["code"], "ok")
+            self.assertIsNone(g.status()["guardian"]["pause_warning"])
             g.ctl("resume")
+            f.fail(OPEN, errno.EROFS, path="/state/guardian/")
+            said = g.ctl("--json", "pause", "maintenance", code=1).json
+            self.assertEqual(said["code"], "failed")
+            self.assertRegex(said["reason"], "^paused, but the pause does not outlive guardian, .*Read-only file system")
+            g.wait_log("error guardian: the pause marker can't be changed.*Read-only file system")
+            top = g.status()["guardian"]
+            self.assertEqual((top["paused"], top["pause_reason"]), (True, "maintenance"))
+            self.assertIn("Read-only file system", top["pause_warning"])
+            self.assertRegex(" ".join(g.ctl("status").out.split()), "PAUSED: maintenance .*WARNING: the pause does not outlive")
+            f.clear()
+            g.ctl("pause", "again")  # and now it is kept
+            self.assertIsNone(g.status()["guardian"]["pause_warning"])
+            g.ctl("resume")
+            f.fail(OPEN, errno.EROFS, path="/state/guardian/")
             g.ctl("pin", "governance", "down")
             g.ctl("pin", "ledger", "down")
             for name in ("governance", "ledger"):
@@ -283,12 +295,14 @@ class Memory(Row):
                 size = int(re.search(r"VmSize:\s*(\d+)", f.read()).group(1)) * 1024
             was = resource.prlimit(pid, resource.RLIMIT_AS)
             resource.prlimit(pid, resource.RLIMIT_AS, (size + 65536, was[1]))
-            g.ctl("pause", "maintenance")
+            said = g.ctl("--json", "pause", "maintenance", code=1).json
+            self.assertRegex(said["reason"], "^paused, but .*(Cannot allocate memory|Resource temporarily unavailable)")
             self.assertTrue(g.status()["guardian"]["paused"])
             marker = os.path.join(g.state, "guardian/paused")
             self.assertFalse(os.path.exists(marker))
             resource.prlimit(pid, resource.RLIMIT_AS, was)
             g.until("the marker stands", lambda: os.path.exists(marker))
+            g.until("and is known to", lambda: g.status()["guardian"]["pause_warning"] is None)
             g.ctl("resume")
             self.back(g)
             g.stop_clean()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/marker.h"
 #include "tests/unit/guardian/suite.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -75,4 +76,48 @@ START_TEST(test_what_can_not_be_known) {
 }
 END_TEST
 
-SUITE_MAIN("marker", test_not_on_the_loop, test_last_one_holds, test_what_can_not_be_known)
+static unsigned settled;
+
+static void on_settled(void *user) {
+        ck_assert_ptr_eq(user, &m);
+        ck_assert(!marker_pending(&m));
+        settled++;
+}
+
+/* Who waits is told when the last of several changes stands, or has failed; that one can be tried again. */
+START_TEST(test_what_has_failed_is_known) {
+        char text[64], aside[128];
+        begin();
+        settled = 0;
+        marker_on_settled(&m, on_settled, &m);
+        marker_set(&m, "one");
+        ck_assert(marker_pending(&m));
+        marker_set(&m, "two");
+        marker_settle(&m);
+        ck_assert_uint_eq(settled, 1);
+        ck_assert_int_eq(marker_error(&m), 0);
+        marker_retry(&m);
+        ck_assert(!marker_pending(&m)); /* nothing has failed */
+        snprintf(aside, sizeof(aside), "%s.aside", dir);
+        ck_assert_int_eq(rename(dir, aside), 0);
+        marker_set(&m, "three");
+        marker_settle(&m);
+        ck_assert_uint_eq(settled, 2);
+        ck_assert_int_eq(marker_error(&m), -ENOENT);
+        ck_assert_int_eq(rename(aside, dir), 0);
+        marker_retry(&m);
+        marker_settle(&m);
+        ck_assert_int_eq(marker_error(&m), 0);
+        ck_assert(marker_read(&m, text, sizeof(text)));
+        ck_assert_str_eq(text, "three");
+        done();
+        marker_init(&m, workers, "");
+        marker_set(&m, "nowhere to write");
+        ck_assert_int_eq(marker_error(&m), -ENOENT);
+        marker_set(&m, NULL);
+        ck_assert_int_eq(marker_error(&m), 0);
+}
+END_TEST
+
+SUITE_MAIN("marker", test_not_on_the_loop, test_last_one_holds, test_what_can_not_be_known,
+        test_what_has_failed_is_known)
