@@ -29,8 +29,8 @@ static void refuse(Refusal *r, uint64_t *counter, const char *code, const char *
 }
 
 int mesh_code_status(const char *code) {
-        static const char *const denied[] = {
-                "E.FORBIDDEN", "E.UNAUTHORIZED", "E.POLICY_VIOLATION", "E.GOVERNANCE_REQUIRED"};
+        static const char *const denied[] = {"E.FORBIDDEN", "E.UNAUTHORIZED", "E.POLICY_VIOLATION",
+                "E.GOVERNANCE_REQUIRED", "ledger_unavailable"};
 
         if (strcmp(code, "ok") == 0)
                 return 0;
@@ -345,9 +345,16 @@ static void pending_refuse(MeshCore *c, MeshPending *s, const Refusal *r, const 
 
 static void pending_append(MeshCore *c, MeshPending *s, uint64_t now) {
         Refusal r = {0};
-        int e = mesh_record(c, s->token, s->event, s->actor, "accepted");
+        bool person = s->peer && s->peer->kind == MESH_PEER_PERSON;
+        int e;
 
+        s->deadline = person ? now + MESH_LEDGER_US : UINT64_MAX;
+        if (person && !c->ops->attached(c->user)) {
+                s->state = PENDING_LEDGER;
+                return;
+        }
         s->state = PENDING_APPEND;
+        e = mesh_record(c, s->token, s->event, s->actor, "accepted");
         if (e == 0)
                 return;
         refuse(&r, &c->counters.append_failures, e == -ENOBUFS ? "E.RETRYABLE" : "E.UNAVAILABLE", NULL,
@@ -478,9 +485,12 @@ void mesh_appended(MeshCore *c, uint64_t token, const char *code, uint64_t index
         if (!s || s->state != PENDING_APPEND)
                 return;
         if (strcmp(code, "ok") != 0) {
+                bool person = s->peer && s->peer->kind == MESH_PEER_PERSON;
                 refuse(&r, &c->counters.append_failures,
-                        strncmp(code, "E.", 2) == 0 ? code : "E.DEPENDENCY_DOWN", NULL,
-                        "the ledger refused the event's record: %s", code);
+                        strncmp(code, "E.", 2) == 0                    ? code
+                        : person && strcmp(code, "ledger_failed") == 0 ? "ledger_unavailable"
+                                                                       : "E.DEPENDENCY_DOWN",
+                        NULL, "the ledger refused the event's record: %s", code);
                 pending_refuse(c, s, &r, NULL, now_us);
                 return;
         }
@@ -532,20 +542,46 @@ void mesh_validators_lost(MeshCore *c, uint64_t now_us) {
                         validation_gone(c, &c->pending[i], "the validators went away", now_us);
 }
 
+/* A person's event: not recorded while the ledger is away, or given to it and not known to be recorded. */
+static void ledger_gone(MeshCore *c, MeshPending *s, uint64_t now) {
+        Refusal r = {0};
+
+        if (s->state == PENDING_LEDGER) {
+                refuse(&r, &c->counters.refused_dependency, "ledger_unavailable", NULL,
+                        "the ledger is away; the event is not recorded");
+                pending_refuse(c, s, &r, NULL, now);
+                return;
+        }
+        refuse(&r, &c->counters.refused_dependency, "ledger_unavailable", NULL,
+                "the ledger does not answer; it may still record the event");
+        refusal_answer(c, s->peer, s->req, &r);
+        s->peer = NULL;
+        s->deadline = UINT64_MAX;
+}
+
+static void pending_late(MeshCore *c, MeshPending *s, uint64_t now) {
+        if (s->state != PENDING_VALIDATE) {
+                ledger_gone(c, s, now);
+                return;
+        }
+        c->counters.validator_timeouts++;
+        validation_gone(c, s, "the validators did not answer in time", now);
+}
+
 uint64_t mesh_tick(MeshCore *c, uint64_t now_us) {
         uint64_t next = UINT64_MAX;
 
         for (unsigned i = 0; c->n_pending && i < MESH_PENDING_MAX; i++) {
                 MeshPending *s = &c->pending[i];
 
-                if (s->state != PENDING_VALIDATE)
+                if (s->state == PENDING_LEDGER && c->ops->attached(c->user))
+                        pending_append(c, s, now_us);
+                if (s->state == PENDING_FREE || (s->state == PENDING_APPEND && !s->peer))
                         continue;
-                if (s->deadline <= now_us) {
-                        c->counters.validator_timeouts++;
-                        validation_gone(c, s, "the validators did not answer in time", now_us);
-                } else if (s->deadline < next) {
+                if (s->deadline <= now_us)
+                        pending_late(c, s, now_us);
+                else if (s->deadline < next)
                         next = s->deadline;
-                }
         }
         return next;
 }

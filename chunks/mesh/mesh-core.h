@@ -27,6 +27,7 @@ enum {
         MESH_PENDING_OWN = 48,              /* of them kept for the mesh's own events */
         MESH_PATTERNS_MAX = 64,             /* subscriptions of one peer */
         MESH_VALIDATE_US = 2 * 1000 * 1000, /* validators' time for one event */
+        MESH_LEDGER_US = 2 * 1000 * 1000,   /* the ledger's, for a person (who gives up after 5 s) */
         MESH_IDEMPOTENCY_KEYS = 65536,
         MESH_RETRY_MS = 100,
 };
@@ -84,6 +85,8 @@ typedef struct MeshOps {
          * the clock, emits mesh.dispatch_failure. Never called for events of the mesh itself. */
         void (*alert)(void *user, const MeshEvent *e, const char *what, const char *detail);
         void (*log)(void *user, LogLevel level, const char *message, const char *unit, const char *detail);
+        /* The ledger takes records now. While it does not they wait for it, but for those of persons. */
+        bool (*attached)(void *user);
 } MeshOps;
 
 #define MESH_COUNTERS(X)                                                                                     \

@@ -3,7 +3,12 @@
 /* The inner half of the router, shared by mesh-core.c and mesh-deliver.c only. */
 #include "chunks/mesh/mesh-core.h"
 
-typedef enum PendingState { PENDING_FREE, PENDING_VALIDATE, PENDING_APPEND } PendingState;
+typedef enum PendingState {
+        PENDING_FREE,
+        PENDING_VALIDATE,
+        PENDING_LEDGER, /* a person's, while the ledger is away: not given to it yet */
+        PENDING_APPEND
+} PendingState;
 struct MeshPending {
         PendingState state;
         uint64_t token, req, deadline;

@@ -26,6 +26,10 @@ static int core_append(void *user, uint64_t token, const MeshAppend *a) {
                 token);
 }
 
+static bool core_attached(void *user) {
+        return ledger_client_attached(((const Mesh *)user)->ledger);
+}
+
 static int core_validate(void *user, uint64_t token, const MeshEvent *e) {
         Mesh *m = user;
         Link *l = chunk_link(m->chunk, VALIDATORS);
@@ -182,6 +186,7 @@ static void core_alert(void *user, const MeshEvent *e, const char *what, const c
 }
 
 static const MeshOps CORE_OPS = {.append = core_append,
+        .attached = core_attached,
         .validate = core_validate,
         .answer = core_answer,
         .wake = core_wake,

@@ -49,6 +49,10 @@ static void probe_cut(void *user, MeshPeer *peer, const char *reason) {
         (void)peer;
         (void)reason;
 }
+static bool probe_attached(void *user) {
+        (void)user;
+        return true;
+}
 static void probe_event(void *user, MeshEvent *e) {
         workflow_event(&((Probe *)user)->engine, e, 1);
 }
@@ -97,7 +101,7 @@ static void probe_run_letter(void *user, const MeshEvent *e, const char *workflo
 }
 
 static const MeshOps OPS = {probe_append, probe_validate, probe_answer, probe_wake, probe_cut, probe_event,
-        probe_letter, probe_alert, probe_log};
+        probe_letter, probe_alert, probe_log, probe_attached};
 static const WorkflowOps RUN_OPS = {probe_invoke, probe_emit, probe_run_letter, probe_log};
 
 static int probe_publish(Probe *p, MeshPeer *peer) {

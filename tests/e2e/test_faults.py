@@ -431,6 +431,30 @@ class Stall(Row):
                 g.stop_clean()
                 g.verify()
 
+    def test_emit_without_ledger(self):
+        """-> ledger_unavailable, status 4: not recorded when it is away, perhaps later when it does not answer."""
+        def refused(kind, why):
+            r = g.ctl("--json", "emit", kind, "--payload", "{}", code=4).json
+            self.assertEqual((r["code"], r["index"]), ("ledger_unavailable", None))
+            self.assertIn(why, r["reason"])
+
+        with Guardian(units()) as g:
+            g.wait_boot()
+            g.ctl("emit", "test.before", "--payload", "{}")
+            self.held(g, g.host_pid(g.unit("ledger")["pid"]), 0, lambda: refused("test.stalled", "it may still record"))
+            g.until("it still was", lambda: g.records("--action", "test.stalled"))
+            g.ctl("pin", "ledger", "down")
+            g.kill_unit("ledger")
+            g.wait_unit("ledger", "backoff")
+            refused("test.away", "the event is not recorded")
+            g.ctl("unpin", "ledger")
+            self.back(g)
+            g.ctl("emit", "test.after", "--payload", "{}")
+            seen = [x["action"] for x in g.records("--kind", "event")]
+            self.assertEqual([a for a in seen if a.startswith("test.")], ["test.before", "test.stalled", "test.after"])
+            g.stop_clean()
+            g.verify(code=0)
+
     def test_guardian(self):
         """-> guardianctl ends with 1 and says so; afterwards ends, verdicts and deadlines are caught up with."""
         for seconds in self.lengths():

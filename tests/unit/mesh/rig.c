@@ -70,7 +70,12 @@ static void on_log(void *user, LogLevel level, const char *message, const char *
         (void)detail;
 }
 
+static bool on_attached(void *user) {
+        return !((const Rig *)user)->away;
+}
+
 static const MeshOps OPS = {.append = on_append,
+        .attached = on_attached,
         .validate = on_validate,
         .answer = on_answer,
         .wake = on_wake,

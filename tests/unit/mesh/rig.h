@@ -10,7 +10,7 @@ typedef struct Rig {
         unsigned n_peers;
         uint64_t now, token, validate_token, index, retry_ms, hops;
         unsigned appends, alerts, letters, events;
-        bool validators;
+        bool validators, away; /* away: the ledger */
         const char *priority;
         MeshPeer *cut;
         MeshEvent *last; /* accepted */

@@ -297,6 +297,46 @@ START_TEST(lines_of_clients) {
 }
 END_TEST
 
+/* Others' events wait for the ledger; a person is told, and then nothing is recorded behind his back. */
+START_TEST(a_person_is_told_that_the_ledger_is_away) {
+        MeshPeer *person = rig_peer(&rig, MESH_PEER_PERSON, "uid:1000"),
+                 *web = rig_peer(&rig, MESH_PEER_CHUNK, "web");
+
+        rig.away = true;
+        rig_publish(&rig, web, "a.b", "{}", NULL);
+        ck_assert_uint_eq(rig.appends, 1);
+        rig_publish(&rig, person, "a.b", "{}", "k");
+        ck_assert_uint_eq(rig.appends, 1);
+        ck_assert_uint_eq(mesh_tick(&rig.core, rig.now), rig.now + MESH_LEDGER_US);
+        ck_assert_str_eq(rig.code, "");
+        rig.now += MESH_LEDGER_US;
+        mesh_tick(&rig.core, rig.now);
+        ck_assert_str_eq(rig.code, "ledger_unavailable");
+        ck_assert_int_eq(mesh_code_status(rig.code), 4);
+        /* it is back in time: recorded, once; the key was free again */
+        rig_publish(&rig, person, "a.b", "{}", "k");
+        rig.away = false;
+        mesh_tick(&rig.core, rig.now);
+        ck_assert_uint_eq(rig.appends, 2);
+        rig_ack(&rig, "ok");
+        ck_assert_str_eq(rig.code, "ok");
+        /* it was given to a ledger that does not answer: that is said, and what comes later goes its way */
+        rig_publish(&rig, person, "a.b", "{}", NULL);
+        ck_assert_uint_eq(rig.appends, 3);
+        rig.now += MESH_LEDGER_US;
+        mesh_tick(&rig.core, rig.now);
+        ck_assert_str_eq(rig.code, "ledger_unavailable");
+        ck_assert_uint_eq(mesh_tick(&rig.core, rig.now), UINT64_MAX);
+        unsigned before = rig.events;
+        rig_ack(&rig, "ok");
+        ck_assert_uint_eq(rig.events, before + 1);
+        ck_assert_uint_eq(rig.core.n_pending, 1); /* web's */
+        rig_publish(&rig, person, "a.b", "{}", NULL);
+        rig_ack(&rig, "ledger_failed");
+        ck_assert_str_eq(rig.code, "ledger_unavailable");
+}
+END_TEST
+
 int main(void) {
         Suite *s = suite_create("mesh-core");
         TCase *t = tcase_create("router");
@@ -312,6 +352,7 @@ int main(void) {
         tcase_add_test(t, a_key_is_one_event);
         tcase_add_test(t, validators_away_block_only_what_needs_them);
         tcase_add_test(t, persons_are_limited);
+        tcase_add_test(t, a_person_is_told_that_the_ledger_is_away);
         tcase_add_test(t, a_full_subscriber_pushes_back_or_is_cut);
         tcase_add_test(t, subscriptions_stay_within_the_binding);
         tcase_add_test(t, the_index_is_pattern_match);
