@@ -25,30 +25,44 @@ static int proc_errno(void) {
         return errno == ENOENT ? -ESRCH : -errno;
 }
 
-/* Reads up to cap - 1 bytes and terminates them. Returns the count or negative errno. */
-/* Root without CAP_SYS_PTRACE, as in most containers, may not read the environment of another uid's process;
- * that uid may. The kernel asks for this thread's file system ids, at the open alone. Changing them makes us
- * undumpable, which would hide us from our own chunks. */
-static int open_as_owner(const char *path) {
+/* Root without CAP_SYS_PTRACE, as in most containers, may not look into the process of another uid; that uid
+ * may. The kernel asks for this thread's file system ids. Changing them makes us undumpable, which would hide
+ * us from our own chunks. False, errno as it was: this is no way to it. */
+static bool owner_become(const char *path, int *dumpable) {
         struct stat st;
-        int dumpable = prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L), fd = -1, saved = errno;
+        int saved = errno;
 
+        *dumpable = prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
         if (geteuid() != 0 || stat(path, &st) < 0 || st.st_uid == 0) {
                 errno = saved;
-                return -1;
+                return false;
         }
         setfsgid(st.st_gid);
         setfsuid(st.st_uid);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        saved = errno;
+        return true;
+}
+
+static void owner_leave(int dumpable) {
+        int saved = errno;
+
         setfsuid(geteuid());
         setfsgid(getegid());
         if (dumpable == 1)
                 prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L);
         errno = saved;
+}
+
+static int open_as_owner(const char *path) {
+        int dumpable, fd;
+
+        if (!owner_become(path, &dumpable))
+                return -1;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        owner_leave(dumpable);
         return fd;
 }
 
+/* Reads up to cap - 1 bytes and terminates them. Returns the count or negative errno. */
 static ssize_t proc_read(pid_t pid, const char *name, char *buf, size_t cap) {
         auto_close int fd = -1;
         char path[64];
@@ -236,12 +250,25 @@ int proc_status(pid_t pid, ProcStatus *ret) {
         return n == 0 ? -ESRCH : proc_status_parse(buf, (size_t)n, ret);
 }
 
+/* The link itself is nobody's: whose it is stands at the process's folder. */
+static bool stat_as_owner(pid_t pid, const char *path, struct stat *ret) {
+        char folder[64];
+        int dumpable, r;
+
+        proc_path(folder, sizeof(folder), pid, "");
+        if (!owner_become(folder, &dumpable))
+                return false;
+        r = stat(path, ret);
+        owner_leave(dumpable);
+        return r == 0;
+}
+
 int proc_exe(pid_t pid, dev_t *dev, ino_t *ino) {
         char path[64];
         struct stat st;
 
         proc_path(path, sizeof(path), pid, "exe");
-        if (stat(path, &st) < 0)
+        if (stat(path, &st) < 0 && !((errno == EACCES || errno == EPERM) && stat_as_owner(pid, path, &st)))
                 return proc_errno();
         *dev = st.st_dev;
         *ino = st.st_ino;
@@ -306,11 +333,35 @@ int proc_cgroup(pid_t pid, char *path, size_t cap) {
         return -ENOENT;
 }
 
+static uint64_t limit_value(const char *s) {
+        return strcmp(s, "unlimited") == 0 ? UINT64_MAX : strtoull(s, NULL, 10);
+}
+
+/* The text that everybody may read: a line of heading, then one for each resource by its number, the name in
+ * 25 columns. */
+static int limit_from_text(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
+        char buf[4096], s[24], h[24], *line = buf;
+        ssize_t n = proc_read(pid, "limits", buf, sizeof(buf));
+
+        if (n < 0)
+                return (int)n;
+        for (int i = 0; line && i <= resource; i++) {
+                line = strchr(line, '\n');
+                line = line ? line + 1 : NULL;
+        }
+        if (!line || strnlen(line, 26) < 26 || sscanf(line + 25, "%23s %23s", s, h) != 2)
+                return -EPERM;
+        *soft = limit_value(s);
+        *hard = limit_value(h);
+        return 0;
+}
+
+/* Of another uid's process only CAP_SYS_RESOURCE is told by the call. */
 int proc_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
         struct rlimit l;
 
         if (prlimit(pid, (enum __rlimit_resource)resource, NULL, &l) < 0)
-                return -errno;
+                return errno == EPERM ? limit_from_text(pid, resource, soft, hard) : -errno;
         *soft = l.rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)l.rlim_cur;
         *hard = l.rlim_max == RLIM_INFINITY ? UINT64_MAX : (uint64_t)l.rlim_max;
         return 0;
@@ -322,8 +373,9 @@ int proc_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
 /* One look at the environment of a task: the bytes read, or -EAGAIN: there is one, *s tells where, of which
  * nothing could be read. Else as environ_read_task(). */
 static ssize_t environ_look(pid_t pid, const char *task, char *buf, ProcStat *s) {
-        char path[48], line[1024];
+        char path[48], full[80], line[1024];
         ProcStat self;
+        int dumpable;
         ssize_t n, r;
 
         snprintf(path, sizeof(path), "%senviron", task);
@@ -336,6 +388,15 @@ static ssize_t environ_look(pid_t pid, const char *task, char *buf, ProcStat *s)
                 return r;
         if (r == 0 || proc_stat_parse(line, s) < 0)
                 return -ESRCH;
+        /* an environment without a word looks like none, unless its place is shown, which it is to the owner
+         * alone */
+        proc_path(full, sizeof(full), pid, path);
+        if (n == 0 && s->env_end == 0 && owner_become(full, &dumpable)) {
+                r = proc_read(pid, path, line, sizeof(line));
+                owner_leave(dumpable);
+                if (r <= 0 || proc_stat_parse(line, s) < 0)
+                        return r < 0 ? r : -ESRCH;
+        }
         if (s->vsize == 0 || n == -ESRCH)
                 return -ENODATA;
         if (n < 0)

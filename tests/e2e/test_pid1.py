@@ -164,6 +164,69 @@ class Pid1(unittest.TestCase):
                 g.stop_clean()
 
 
+    @needs_root
+    def test_user_and_sandbox_of_a_container(self):
+        """User= with Profile=auto: ids, groups and no_new_privs are the planned ones, in /proc and in status; its orphans end with it.
+
+        Without a cgroup an orphan with a session of its own and nothing in its environment is nobody's: it holds no unit up, and
+        ends with Guardian.
+        """
+        leaves = "/bin/sh -c 'setsid sh -c \"%s sleep 4712 & exit 0\"; echo left; exec sleep 1003'"
+        units = dict(UNITS)
+        for name, ids, env in (("u", {"User": "65534", "Group": "54321", "SupplementaryGroups": "54322"}, ""),
+                               ("bare", {"User": "54323"}, "env -i")):  # whose orphan has nothing of its unit's environment
+            units[name + ".chunk"] = service(leaves % env, service=dict(ids, Restart="always", TimeoutStopSec="2s"),
+                                             sandbox={"Profile": "auto"})
+        for prefix in (DOCKER, (*SESSIONS, *DOCKER)):
+            with self.subTest(prefix=prefix[0]), Guardian(units, prefix=prefix) as g:
+                for name in ("u", "bare"):
+                    g.wait_log(name + ": left")
+                self.boots(g)
+                self.confined(g, "u", uid=65534, gid=54321, groups={"54321", "54322"})
+                self.confined(g, "bare", uid=54323, gid=0, groups={"0"})
+                sure = g.status()["guardian"]["containment"] == "cgroup"
+                self.assertEqual(sure, prefix is DOCKER)
+                for end in ("stop", "kill"):
+                    for name in ("u", "bare"):
+                        with self.subTest(end=end, unit=name):
+                            self.orphan_ends(g, name, end, sure or name == "u")
+                g.stop_clean()
+
+    def confined(self, g, name, uid, gid, groups):
+        unit, sandbox = g.unit(name), g.unit(name)["sandbox"]
+        self.assertEqual((sandbox["profile"], sandbox["verified"], sandbox["missing"]), ("base", True, []))
+        found = {c["key"]: (c["planned"], c["found"]) for c in sandbox["checks"]}
+        self.assertTrue(all(planned == got for planned, got in found.values()), found)
+        for pid in self.all_of(g, name):
+            with self.subTest(unit=name, program=cmdline(pid)):
+                status = status_of(pid)
+                self.assertEqual((status["Uid"].split(), status["Gid"].split()), ([str(uid)] * 4, [str(gid)] * 4))
+                self.assertLessEqual(set(status["Groups"].split()), groups)
+                self.assertEqual(status["NoNewPrivs"], "1")
+                self.assertEqual([int(status["Cap" + s], 16) for s in ("Eff", "Prm", "Inh", "Amb")], [0] * 4)
+        self.assertEqual(found["NoNewPrivs"], ("1", "1"))
+        self.assertEqual(unit["issues"], [])
+
+    def all_of(self, g, name):
+        """The unit's main process and its orphan: they run as nobody else does."""
+        uid = status_of(g.host_pid(g.unit(name)["pid"]))["Uid"]
+        found = [p for p in g.family()[0] if status_of(p)["Uid"] == uid]
+        self.assertGreaterEqual(len(found), 2, [cmdline(p) for p in found])
+        return found
+
+    def orphan_ends(self, g, name, end, sure):
+        before, mark = self.all_of(g, name), g.mark()
+        if end == "stop":
+            g.ctl("stop", name)
+            self.assertTrue(not sure or not [p for p in before if cmdline(p)], "what %s left outlived it" % name)
+            g.ctl("start", name)
+        else:
+            g.kill_unit(name)
+        g.wait_log(name + ": left", since=mark)
+        self.assertTrue(not sure or not [p for p in before if cmdline(p)], "what %s left is beside the next instance" % name)
+        g.wait_unit(name, "running")
+
+
 def cmdline(pid):
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as f:
