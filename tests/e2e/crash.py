@@ -3,13 +3,15 @@
 
 crash.py [--points N] [--seed S] [--jobs J] [--run I]; script/crash builds before it. The points of a seed are planned before
 anything runs: runs of a dozen points, each run on one state directory. After each point is looked at, from outside:
-  - the set ends running, degraded or aborted, with a reason, within the harness's deadline; every client got its answer
+  - the set ends running, degraded or aborted, with a reason, within the harness's deadline; every client got its answer.
+    Of many points each of these ends, and each helper, must be met, else the whole is red
   - never two instances of a unit (looked for all the time), no process that is nobody's, no zombie, no descriptor more
   - the ledger verifies; each record that a client was told of, or was shown, is there with the same hash
 """
 import argparse
 import collections
 import concurrent.futures
+import errno
 import os
 import random
 import re
@@ -21,120 +23,13 @@ import threading
 import time
 import traceback
 
-from harness import CORE, STAGE, Guardian, service
+import faults
+from crash_plan import (DETECTORS, FILES, HEALED, HELPERS, MAIN, PHASES, Proc, alive, descendants, end_all, fields, now_is, plan)
+from harness import CORE, Guardian
 
-PHASES = ("boot", "run", "healing", "stop")
-LEAKY = os.path.join(STAGE, "share/guardian/examples/bin/leaky.py")
-MAIN = {"leak": "/usr/bin/python3 -u %s 48 48" % LEAKY, "tree": "/bin/sh -c ': tree; sleep 1001 & sleep 1001 & wait'",
-        "probed": "/bin/sleep 1002", "plain": "/bin/sleep 1003", "crashing": "/bin/sh -c 'sleep 0.7; exit 1'"}
-HEALED = ("leak", "plain", "leak", "tree", "leak", "probed")
-UNITS = {
-    # its growth is an anomaly a second after each start; critical: each healing waits for an approval
-    "leak": service(MAIN["leak"], chunk={"CanFail": "yes", "Critical": "yes", "Heal": "restart_service"}, service={"Restart": "always"}),
-    "tree": service(MAIN["tree"], chunk={"Heal": "restart_service"}, service={"Restart": "always"}),
-    "probed": service(MAIN["probed"], chunk={"CanFail": "yes", "Heal": "restart_service"},
-                      service={"Restart": "always", "ExecStartPre": "/bin/sleep 0.051"},
-                      health={"LivenessProbe": "exec:/bin/sleep 0.052", "LivenessProbeIntervalSec": "200ms"}),
-    "plain": service(MAIN["plain"], chunk={"Heal": "restart_service"}, service={"Restart": "always"}),
-    "crashing": service(MAIN["crashing"], chunk={"CanFail": "yes"}, service={"Restart": "always", "StartLimitBurst": "4"}),
-}
-DETECTORS = """apiVersion: guardian/detectors.v1
-detectors:
-  memory_growth: {enabled: true, severity: high, settle: 100ms, interval: 100ms, window: 300ms, windows: 3, needed: 2,
-                  min_rate: 1M, min_growth: 16M, verify_percent: 50}
-"""
-# what a process is, by its command line
-KNOWN = {b"sleep\x000.051": "pre", b"sleep\x000.052": "probe", b"sleep\x001001": "tree:child", b"sleep\x000.7": "crashing:child"}
-KNOWN.update({b"/bin/" + k: v for k, v in KNOWN.items() if v in ("pre", "probe")})
-for _name, _command in MAIN.items():
-    _argv = re.findall(r"'([^']*)'|(\S+)", _command)
-    KNOWN["\0".join(a or b for a, b in _argv).encode()] = _name
-SERVICES = tuple(MAIN) + ("tree:child",)
-VICTIMS = {  # by weight
-    "boot": CORE * 3 + ("helper",) * 4 + ("pre",) * 2 + SERVICES + ("guardian",) * 4,
-    "run": CORE * 3 + SERVICES * 2 + ("probe", "pre") * 2 + ("guardian",) * 3,
-    "healing": CORE * 4 + SERVICES + ("guardian",) * 4,
-    "stop": CORE * 3 + SERVICES + ("guardian",) * 3,
-}
-HELPER = ("check", "compile", "spawn")  # guardian-NAME --check, guardian-compile, and what is cloned and has not called exec
-Proc = collections.namedtuple("Proc", "pid start state session what")
-Point = collections.namedtuple("Point", "phase victim moment amount times")
-
-
-def plan(seed, number):
-    """The points of one run, which is two to three lives of Guardian on one state directory."""
-    rng = random.Random("%d:%d" % (seed, number))
-    points = []
-    for _ in range(rng.randint(2, 3)):
-        phases = ["boot"] + sorted(rng.choices(("run", "healing"), k=rng.randint(2, 4)), key=lambda _: rng.random()) + ["stop"]
-        for phase in phases:
-            victim = rng.choice(VICTIMS[phase])
-            moment = rng.choice(("lines", "delay", "switches"))
-            amount = {"lines": rng.randint(0, 24 if phase == "boot" else 6),
-                      "delay": rng.random() * {"boot": 0.25, "stop": 0.03}.get(phase, 0.06),
-                      "switches": rng.randint(1, 8 if phase == "stop" else 30)}[moment]
-            if victim == "helper":  # it lives for some milliseconds, before the first line of the log or between two
-                moment, amount = "delay", rng.random() * 0.1
-            # what dies again and again as it starts: the boot is undone
-            times = rng.choice((1, 1, 5)) if phase == "boot" and victim in CORE + ("helper",) else 1
-            points.append(Point(phase, victim, moment, amount, times))
-    return rng.random() < 0.25, points
-
-
-def fields(pid):
-    with open("/proc/%d/stat" % pid) as f:
-        return f.read().rsplit(")", 1)[1].split()
-
-
-def alive(pid, start):
-    try:
-        f = fields(pid)
-        return f[0] not in "ZX" and f[19] == start
-    except OSError:
-        return False
-
-
-def end_all(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    return pids
-
-
-def classify(argv):
-    argv = argv.rstrip(b"\0")
-    name = os.path.basename(argv.split(b"\0")[0]).decode("utf-8", "replace")
-    if name == "guardian-compile":
-        return "compile"
-    if name.startswith("guardian-"):
-        return "check" if b"\0--check" in argv else name[len("guardian-"):]
-    return "spawn" if name in ("guardian", "unshare") else KNOWN.get(argv)
-
-
-def now_is(pid):
-    try:
-        with open("/proc/%d/cmdline" % pid, "rb") as f:
-            return classify(f.read())
-    except OSError:
-        return None
-
-
-def descendants(guardian):
-    found, todo = [], [guardian]
-    while todo:
-        pid = todo.pop()
-        try:
-            with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-                todo += [int(x) for x in f.read().split()]
-            if pid == guardian:
-                continue
-            what, f = now_is(pid), fields(pid)
-            found.append(Proc(pid, f[19], f[0], f[3], what))
-        except OSError:
-            continue
-    return found
+ENDS = ("running", "degraded", "aborted")  # of a boot
+HELD = ("check", "compile")
+ENOUGH = 500  # points of which each end must have been met, and each helper
 
 
 class Eye(threading.Thread):
@@ -173,6 +68,7 @@ class Run:
         self.seed, self.number = seed, number
         self.subreaper, self.points = plan(seed, number)
         self.trace, self.table, self.outcomes = [], collections.Counter(), collections.Counter()
+        self.ends, self.known = collections.Counter(), {}
         self.recovery, self.acked, self.kept, self.failures = (0.0, ""), {}, {}, []
         self.votes, self.clients, self.killed, self.healings, self.dead = set(), [], 0, 0, None
         self.lock, self.going = threading.Lock(), threading.Event()
@@ -228,9 +124,30 @@ class Run:
             self.ask("propose", "restart_service", target)
 
     # --- the strike
-    def hit(self, point):
-        wanted = HELPER if point.victim == "helper" else (point.victim,)
-        return [p for p in self.eye.look() if p.what in wanted and p.state not in "ZX"]
+    def hit(self, point, early):
+        if early:
+            return self.newborn(point.victim)
+        return [p for p in self.eye.look() if p.what == point.victim and p.state not in "ZX"]
+
+    def newborn(self, victim):
+        """Among Guardian's own children: a look short enough to kill a chunk before it is ready, and a helper at all."""
+        try:
+            with open("/proc/%d/task/%d/children" % (self.eye.guardian, self.eye.guardian)) as f:
+                pids = [int(x) for x in f.read().split()]
+        except OSError:
+            return []
+        for pid in pids:
+            try:
+                key = pid, fields(pid)[19]
+                what = self.known.get(key) or now_is(pid)
+                if what == victim and (victim not in HELD or fields(pid)[0] == "T"):
+                    self.eye.seen[key] = what
+                    return [Proc(pid, key[1], "R", pid, what)]
+                if what != "spawn":  # that one is about to be somebody
+                    self.known[key] = what
+            except OSError:
+                continue
+        return []
 
     def switches(self, pid):
         try:
@@ -256,23 +173,39 @@ class Run:
 
     def strike(self, point, rng, mark):
         """Kills the victim; another one when it does not appear in time. Returns what was killed, or None."""
-        early = point.phase == "boot" and (point.times > 1 or point.victim in ("helper", "pre"))
-        if point.victim == "helper" or not early:
+        early = point.phase == "boot" and (point.times > 1 or point.victim in HELPERS + ("pre",))
+        if point.victim == "spawn" or not early:
             self.moment(point, mark)
         if point.victim == "guardian":
             return self.kill("guardian", self.eye.guardian, point)
         end = time.monotonic() + (6 if point.times > 1 else 1.5)
         while self.g.proc.poll() is None:
-            found = self.hit(point)
+            found = self.hit(point, early)
             if found:
-                return self.kill(point.victim, rng.choice(found).pid, point)
+                return self.kill(point.victim, self.later(rng.choice(found), rng), point)
             if point.phase == "stop" or time.monotonic() > end:
                 break
-            self.g._read()
-            if early and re.search("boot (finished|degraded|aborted)", self.g.log[mark:]):
+            if self.g._read() and early and re.search("boot (finished|degraded|aborted)", self.g.log[mark:]):
                 break
         others = sorted((p.what, p.pid) for p in self.eye.look() if p.what and p.what != "spawn" and p.state not in "ZX")
         return self.kill(*rng.choice(others), point) if others else None
+
+    def held(self, point, rng):
+        """A check or a compilation lives for some milliseconds: it waits at its start (shim.c) till it is struck."""
+        program = "guardian-compile" if point.victim == "compile" else "guardian-" + rng.choice(("governance", "mesh", "immune"))
+        f = faults.Faults(os.path.join(self.g.dir, "held"), program)
+        f.fail(faults.BEGIN, errno.EIO)
+        self.g.env.update(f.env)
+        return f
+
+    def later(self, one, rng):
+        """One that waits at its start may go on for a while."""
+        if one.what in HELD and rng.random() < 0.7:
+            end = time.monotonic() + rng.random() * 0.006
+            os.kill(one.pid, signal.SIGCONT)
+            while time.monotonic() < end:
+                pass
+        return one.pid
 
     def kill(self, what, pid, point):
         try:
@@ -318,7 +251,8 @@ class Run:
 
     def emitted(self):
         code, said = self.ask("emit", "test.after", "--payload", "{}")
-        if said.get("code") == "E.RATE_LIMIT":  # the clients of this run share our uid and its 100 events a second
+        # the clients of this run share our uid and its 100 events a second; the mesh may not have its link to a new ledger yet
+        if said.get("code") in ("E.RATE_LIMIT", "ledger_unavailable"):
             return False
         assert code == 0, "emit: status %d %s\n%s" % (code, said, self.g.log[-3000:])
         return True
@@ -412,13 +346,21 @@ class Run:
         g.env["GUARDIAN_CRASH"] = g.dir
         g.start()
         end = time.monotonic() + 60
-        while not g.is_guardian():  # a helper that is to be killed lives for some milliseconds only
+        while not g.is_guardian():  # a helper that is to be killed lives for some milliseconds only: no pause
             assert time.monotonic() < end and g.proc.poll() is None, "guardian does not start"
         self.eye.guardian = g.guardian_pid()
         self.up = True
         return mark
 
-    def booted(self, mark, what):
+    def go_on(self, victim):
+        """Nobody waits at its start any more."""
+        for p in self.newborn(victim) if victim else ():
+            try:
+                os.kill(p.pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    def booted(self, mark, what, held=None):
         """The outcome of a boot: True if Guardian is up."""
         g = self.g
         if what == "guardian":
@@ -427,8 +369,12 @@ class Run:
             self.outcomes["killed"] += 1
             return False
         end = r"boot (finished|degraded|aborted)"
-        g.until("boot ends", lambda: g.proc.poll() is not None or re.search(end, g.log[mark:]))
-        if re.search(r"boot (finished|degraded)", g.log[mark:]):
+        g.until("boot ends", lambda: self.go_on(held) or g.proc.poll() is not None or re.search(end, g.log[mark:]))
+        up = re.search(r"boot (finished|degraded)", g.log[mark:])
+        if up:
+            self.ends["degraded" if up.group(1) == "degraded" else "running"] += 1
+            if up.group(1) == "degraded":
+                assert re.search(r"verdict=(degraded|failed)|unit failed .* reason=", g.log[mark:]), g.log[mark:][-4000:]
             return True
         status = g.wait()
         said = g.log[mark:]
@@ -436,11 +382,13 @@ class Run:
         assert re.search(r"boot aborted.*reason=" if status == 75 else r"was killed by signal 9", said), said[-4000:]
         self.nobody_else_killed(mark)
         self.outcomes["aborted"] += 1
+        self.ends["aborted"] += status == 75
         self.recovery = max(self.recovery, (time.monotonic() - self.struck, "boot aborted:%s" % what))
         self.ended("boot")
         return False
 
     def boot(self, point, rng):
+        held = self.held(point, rng) if point.victim in HELD else None
         mark, what = self.life(), None
         for _ in range(point.times):
             got = self.strike(point, rng, mark)
@@ -448,7 +396,11 @@ class Run:
             if got != point.victim or got == "guardian":
                 break
             self.g.until("reaped", self.reaped)
-        self.up = self.booted(mark, what)
+        if held:
+            held.clear()
+            for name in held.env:
+                del self.g.env[name]
+        self.up = self.booted(mark, what, held and point.victim)
         if self.up:
             self.recovered("boot:%s" % what)
         return what
@@ -514,7 +466,7 @@ class Run:
             os.chmod(policies, 0o755)
             with open(os.path.join(policies, "detectors.yaml"), "w") as f:
                 f.write(DETECTORS)
-            self.g = Guardian({n + ".chunk": t for n, t in UNITS.items()}, policies=policies, pid1=not self.subreaper)
+            self.g = Guardian(FILES, policies=policies, pid1=not self.subreaper)
             self.eye = Eye()
             self.eye.start()
             try:
@@ -550,21 +502,24 @@ class Run:
 
 def play(seed, number, limit):
     """One run, for a worker: a plain answer."""
+    sys.setswitchinterval(0.0002)  # the eye must not hold up who waits for a helper of some milliseconds
     r, begin, wrong = Run(seed, number), time.monotonic(), None
     try:
         r.all_points(limit)
     except Exception:
         wrong = "%s\n--- guardian's log\n%s" % (traceback.format_exc(), getattr(r, "said", "")[-8000:])
-    return {"number": number, "trace": r.trace, "table": r.table, "outcomes": r.outcomes, "recovery": r.recovery,
+    return {"number": number, "trace": r.trace, "table": r.table, "outcomes": r.outcomes, "ends": r.ends, "recovery": r.recovery,
             "acked": len(r.acked) + len(r.votes), "votes": len(r.votes), "records": len(r.kept), "wrong": wrong, "took": time.monotonic() - begin,
             "killed": r.killed}
 
 
 def summary(results):
-    table, outcomes = collections.Counter(), collections.Counter()
+    """Prints it; returns what was never met of the ends of a boot and of the helpers."""
+    table, outcomes, ends = (collections.Counter() for _ in range(3))
     for r in results:
         table.update(r["table"])
         outcomes.update(r["outcomes"])
+        ends.update(r["ends"])
     names = sorted({what for _, what in table})
     print("%-16s" % "victim" + "".join("%9s" % p for p in PHASES) + "%9s" % "all")
     for what in names:
@@ -576,10 +531,14 @@ def summary(results):
     sums = tuple(sum(r[k] for r in results) for k in ("killed", "acked", "votes", "records"))
     print("%d kills; %d acknowledged (%d of them votes) and %d records of %d runs found again; longest recovery %.1f s (%s)" % (
         sums + (len(results), took, what)))
+    helpers = {h: sum(table[p, h] for p in PHASES) for h in HELPERS}
+    print("helpers killed: " + ", ".join("%d %s" % (n, h) for h, n in helpers.items()))
+    print("boots ended: " + ", ".join("%d %s" % (ends[e], e) for e in ENDS))
+    return [e for e in ENDS if not ends[e]] + [h for h in HELPERS if not helpers[h]]
 
 
 def storm(points, seed, jobs=2, only=None):
-    """Plays the points; returns the numbers of the runs that failed."""
+    """Plays the points; returns the numbers of the runs that failed, and what so many points should have met and have not."""
     print("seed %d, %d points" % (seed, points), flush=True)
     results, waiting, number, hits = [], {}, 0, 0
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
@@ -600,8 +559,8 @@ def storm(points, seed, jobs=2, only=None):
                 print("run %d, %.1f s: %s" % (r["number"], r["took"], " ".join(r["trace"])), flush=True)
                 if r["wrong"]:
                     print("FAILED: %s\nagain: script/crash --seed %d --run %d" % (r["wrong"], seed, r["number"]), flush=True)
-    summary(results)
-    return [r["number"] for r in results if r["wrong"]]
+    never = summary(results)
+    return [r["number"] for r in results if r["wrong"]], never if points >= ENOUGH and only is None else []
 
 
 def main():
@@ -611,9 +570,11 @@ def main():
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--run", type=int, help="only this run of the seed, which a failure names")
     o = a.parse_args()
-    failed = storm(o.points, o.seed, o.jobs, o.run)
+    failed, never = storm(o.points, o.seed, o.jobs, o.run)
+    if never:
+        print("never met: %s" % ", ".join(never))
     print("failed runs: %s" % failed if failed else "every point held")
-    return 1 if failed else 0
+    return 1 if failed or never else 0
 
 
 if __name__ == "__main__":
