@@ -317,8 +317,9 @@ class Run:
         left = [(p, w) for p, w in list(self.eye.seen.items()) if alive(*p)] + self.tagged()
         assert not left, "left behind: %s" % left
         g.proc.stdout.close()
-        # a ledger that was killed as it stopped has not signed its last records, nor has one that died with Guardian
-        self.whole(signed=what != "guardian" and "ledger" not in self.kills)
+        # a ledger that was killed as it stopped has not signed its last records, nor has one that died with Guardian; and one that
+        # was not opened in this life is as the last life left it
+        self.whole(signed=what != "guardian" and "ledger" not in self.kills and "guardian-ledger: ledger open" in g.log[self.begun:])
 
     def nobody_else_killed(self, mark):
         """Who ignores SIGTERM, or waits for a dead part, gets SIGKILL after TimeoutStopSec: an end more than those of here."""
@@ -341,7 +342,7 @@ class Run:
     def life(self):
         """Starts Guardian; returns the place in the log where it does."""
         g = self.g
-        mark = len(g.log)
+        mark = self.begun = len(g.log)
         self.kills, self.descriptors = [], None
         g.env["GUARDIAN_CRASH"] = g.dir
         g.start()
