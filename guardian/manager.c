@@ -472,8 +472,7 @@ unsigned manager_free(Manager *m) {
                 ManagedUnit *u = &m->units[i];
                 unit_prepare_drop(u);
                 chunk_peer_free(u);
-                for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
-                        u->probes[k] = probe_stop(u->probes[k]);
+                unit_probes_stop(u);
                 if (u->notify)
                         notify_socket_free(u->notify);
                 if (u->output)

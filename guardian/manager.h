@@ -41,6 +41,7 @@
 
 typedef struct Manager Manager;
 typedef struct ManagedUnit ManagedUnit;
+typedef struct ProbeLook ProbeLook;
 typedef struct Preparation Preparation;
 
 /* A chunk's end of the control pipe, for one instance. */
@@ -80,6 +81,7 @@ struct ManagedUnit {
         Output *output;
         NotifySocket *notify;
         Probe *probes[_PROBE_KIND_MAX];
+        ProbeLook *probe_looks[_PROBE_KIND_MAX]; /* for the program of one; may outlive it */
         TimerId timers[_TIMER_MAX];
         ChunkPeer *peer;     /* Type=chunk while an instance runs */
         EvidencePlan *plan;  /* of the running instance where evidence is taken */
@@ -216,7 +218,12 @@ void unit_prepare_drop(ManagedUnit *u);
 int unit_spawn_main(ManagedUnit *u, unsigned index);
 /* Starts one command besides it (ExecStartPre.., exec probes) in the unit's group. */
 int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *user, pid_t *pid);
-int unit_spawn_probe(ManagedUnit *u, const char *command, ReapFn fn, void *user, pid_t *pid);
+int unit_spawn_probe(
+        ManagedUnit *u, const ExecCommand *c, const char *path, ReapFn fn, void *user, pid_t *pid);
+
+/* ---- unit-probe.c */
+void unit_probe_start(ManagedUnit *u, ProbeKind k);
+void unit_probes_stop(ManagedUnit *u);
 
 /* ---- chunk-peer.c */
 /* fd: our end. Sends HELLO. */

@@ -24,7 +24,7 @@ struct Probe {
         void *user;
         uv_timer_t timer; /* interval between tries, deadline within one */
         uv_poll_t poll;
-        bool poll_live, timer_live, in_try, stopped, known, healthy, sent;
+        bool poll_live, timer_live, in_try, awaited, stopped, known, healthy, sent;
         int fd;
         pid_t pid;
         uint64_t started_us;
@@ -152,7 +152,7 @@ static void end_socket(Probe *p) {
 static void end_try(Probe *p, bool ok, const char *detail) {
         if (!p->in_try)
                 return;
-        p->in_try = false;
+        p->in_try = p->awaited = false;
         p->pid = 0;
         end_socket(p);
         if (detail)
@@ -327,8 +327,20 @@ static void on_timer(uv_timer_t *t) {
                 return;
         }
         int r = p->ops->exec(p, p->cfg->text, &p->pid, p->user);
+        p->awaited = r > 0;
         if (r < 0)
                 fail_errno(p, "exec", -r);
+}
+
+bool probe_exec_awaited(const Probe *p) {
+        return p->awaited && !p->stopped;
+}
+
+void probe_exec_begun(Probe *p, int error, pid_t pid) {
+        p->awaited = false;
+        p->pid = pid;
+        if (error < 0)
+                fail_errno(p, "exec", -error);
 }
 
 void probe_exec_done(Probe *p, pid_t pid, int code, int signal) {

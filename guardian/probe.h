@@ -28,7 +28,8 @@ int probe_parse(const char *s, ProbeConfig *ret, const char **why);
 
 typedef struct Probe Probe;
 typedef struct ProbeOps {
-        /* Starts the command of an exec probe; its end is reported with probe_exec_done(). */
+        /* Starts the command of an exec probe; its end is reported with probe_exec_done(). 1: it will be started, while
+         * probe_exec_awaited(); probe_exec_begun() says so. */
         int (*exec)(Probe *p, const char *command, pid_t *pid, void *user);
         void (*kill)(Probe *p, pid_t pid, void *user);
         /* The streak crossed its threshold. detail is for people: "connect to 127.0.0.1:8000: Connection refused". */
@@ -42,3 +43,5 @@ Probe *probe_stop(Probe *p);
 /* The exec probe's command ended (waitid status: code 0 is a success). */
 void probe_exec_done(Probe *p, pid_t pid, int code, int signal);
 pid_t probe_exec_pid(const Probe *p); /* 0: none runs */
+bool probe_exec_awaited(const Probe *p); /* a try waits for its command to be started */
+void probe_exec_begun(Probe *p, int error, pid_t pid); /* it is, or error: -errno; only while it is awaited */

@@ -147,63 +147,6 @@ static void on_watchdog_deadline(void *user, uint64_t now_us) {
         unit_feed(u, (UnitEvent){.type = EV_WATCHDOG}, 0);
 }
 
-/* ---- probes */
-
-static ProbeKind probe_kind(ManagedUnit *u, const Probe *p) {
-        for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
-                if (u->probes[k] == p)
-                        return (ProbeKind)k;
-        return _PROBE_KIND_MAX;
-}
-
-static void on_probe_command_end(void *user, const ProcessEnd *end) {
-        ManagedUnit *u = user;
-        for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
-                if (u->probes[k] && probe_exec_pid(u->probes[k]) == end->pid)
-                        probe_exec_done(u->probes[k], end->pid, end->code, end->signal);
-}
-
-static int probe_exec(Probe *p, const char *command, pid_t *pid, void *user) {
-        (void)p;
-        return unit_spawn_probe(user, command, on_probe_command_end, user, pid);
-}
-
-static void probe_kill(Probe *p, pid_t pid, void *user) {
-        (void)p;
-        (void)user;
-        process_signal(pid, 0, SIGKILL);
-}
-
-static void probe_changed(Probe *p, bool healthy, const char *detail, void *user) {
-        static const UnitEventType events[_PROBE_KIND_MAX][2] = {
-                [PROBE_STARTUP] = {EV_STARTUP_FAILED, EV_STARTUP_PASSED},
-                [PROBE_READINESS] = {EV_READINESS_FAILED, EV_READINESS_PASSED},
-                [PROBE_LIVENESS] = {EV_LIVENESS_FAILED, EV_LIVENESS_PASSED},
-        };
-        ManagedUnit *u = user;
-        ProbeKind k = probe_kind(u, p);
-        if (k == _PROBE_KIND_MAX)
-                return;
-        if (!healthy)
-                log_warning("probe failed", LOG_UNIT(u->config->name),
-                        LOG_STR("probe", probe_kind_to_string(k)), LOG_STR("detail", detail));
-        if (!healthy && k != PROBE_READINESS)
-                unit_issue(u, "%s failed: %s", probe_kind_to_string(k), detail);
-        if (k == PROBE_STARTUP && healthy) /* it has said what it is for; the others take over */
-                u->probes[k] = probe_stop(u->probes[k]);
-        unit_feed(u, (UnitEvent){.type = events[k][healthy]}, u->machine.instance);
-        manager_pump(u->m);
-}
-
-static const ProbeOps probe_ops = {.exec = probe_exec, .kill = probe_kill, .changed = probe_changed};
-
-static void start_probe(ManagedUnit *u, ProbeKind k) {
-        u->probes[k] = probe_stop(u->probes[k]);
-        int r = probe_start(&u->m->loop, &u->config->probes[k], &probe_ops, u, 0, &u->probes[k]);
-        if (r < 0)
-                log_error("probe can't start", LOG_UNIT(u->config->name), LOG_ERRNO(r));
-}
-
 /* ---- reports */
 
 static void on_state(ManagedUnit *u, UnitState from, UnitState to) {
@@ -268,11 +211,10 @@ void unit_command(ManagedUnit *u, const UnitCommand *c) {
                 timer_heap_cancel(&m->heap, &u->timers[c->timer]);
                 break;
         case CMD_PROBE:
-                start_probe(u, c->probe);
+                unit_probe_start(u, c->probe);
                 break;
         case CMD_PROBES_STOP:
-                for (unsigned k = 0; k < _PROBE_KIND_MAX; k++)
-                        u->probes[k] = probe_stop(u->probes[k]);
+                unit_probes_stop(u);
                 break;
         case CMD_TAKE_EVIDENCE:
                 unit_take_evidence(u);

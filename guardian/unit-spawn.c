@@ -322,10 +322,14 @@ int unit_spawn_main(ManagedUnit *u, unsigned index) {
         return r;
 }
 
-int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *user, pid_t *pid) {
+/* path: of the program, NULL: to be found. */
+static int spawn_command(
+        ManagedUnit *u, const ExecCommand *c, const char *path, ReapFn fn, void *user, pid_t *pid) {
         Spawn s = {0};
         int r = make_plan(u, c, &s);
-        if (r == 0)
+        if (path)
+                s.plan.path = path;
+        else if (r == 0)
                 r = find_program(u, c, &s);
         if (r == 0)
                 r = launch(u, &s, "command", pid);
@@ -340,13 +344,11 @@ int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *use
         return r;
 }
 
-int unit_spawn_probe(ManagedUnit *u, const char *command, ReapFn fn, void *user, pid_t *pid) {
-        Arena arena = {0};
-        ExecCommand c;
-        const char *why = NULL, *line = command;
-        int r = exec_command_parse(&arena, &line, &c, &why);
-        if (r == 0)
-                r = unit_spawn_helper(u, &c, fn, user, pid);
-        arena_done(&arena);
-        return r;
+int unit_spawn_helper(ManagedUnit *u, const ExecCommand *c, ReapFn fn, void *user, pid_t *pid) {
+        return spawn_command(u, c, NULL, fn, user, pid);
+}
+
+int unit_spawn_probe(
+        ManagedUnit *u, const ExecCommand *c, const char *path, ReapFn fn, void *user, pid_t *pid) {
+        return spawn_command(u, c, path, fn, user, pid);
 }

@@ -127,5 +127,44 @@ class Hanging(unittest.TestCase):
         self.assertIn("does not answer", " ".join(self.g.unit("late")["issues"]))
 
 
+@needs_root
+class HangingProbe(unittest.TestCase):
+    """The program of an exec probe lies on a disk that does not answer: the probe fails, Guardian and the others go on."""
+
+    def start(self, g):
+        disk = DeadDisk(os.path.join(g.dir, "disk"))
+        g.start()
+        self.addCleanup(lambda: g.__exit__(None, None, None))
+        self.addCleanup(disk.end)  # before that nobody could look into the directory
+        return disk
+
+    def test_it_fails_and_nobody_else_waits(self):
+        health = {"LivenessProbe": "exec:@DIR@/disk/check", "LivenessProbeIntervalSec": "50ms", "LivenessProbeTimeoutSec": "100ms",
+                  "LivenessProbeFailureThreshold": "2"}
+        g = Guardian({"probed.chunk": service("/bin/sleep 1000", service={"Restart": "always", "RestartMaxDelaySec": "100ms",
+                                                                          "StartLimitBurst": "100000"}, health=health),
+                      "plain.chunk": service("/bin/sleep 1001", health=dict(health, LivenessProbe="exec:true", LivenessProbeTimeoutSec="30s"))}, core=False)
+        disk = self.start(g)
+        g.wait_boot()
+        g.wait_log("probe failed unit=probed .*no answer in time")
+        g.wait_log("unit ended unit=probed .*reason=liveness")
+        again = g.mark()  # the next instance's look waits for the one that hangs
+        g.wait_log("unit ended unit=probed .*reason=liveness", since=again)
+        self.assertEqual((g.unit("plain")["state"], g.unit("plain")["restarts"]), ("running", 0))
+        threads = os.listdir("/proc/%d/task" % g.guardian_pid())
+        self.assertLessEqual(len(threads), 3, "one that hangs, one of a look of plain's")
+        mark = g.mark()
+        disk.end()
+        g.wait_log("probe failed unit=probed .*(Transport endpoint is not connected|No such file)", since=mark)
+        g.stop_clean()
+
+    def test_it_ends_while_one_hangs(self):
+        g = Guardian({"probed.chunk": service("/bin/sleep 1000", health={"LivenessProbe": "exec:@DIR@/disk/check"})}, core=False)
+        self.start(g)
+        g.wait_boot()
+        g.until("the look hangs", lambda: len(os.listdir("/proc/%d/task" % g.guardian_pid())) == 2)
+        g.stop_clean()
+
+
 if __name__ == "__main__":
     main()

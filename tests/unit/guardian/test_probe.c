@@ -30,10 +30,11 @@ static int op_exec(Probe *p, const char *text, pid_t *pid, void *user) {
         (void)user;
         execs++;
         ck_assert_str_eq(text, "check --now");
-        if (exec_error)
+        if (exec_error < 0)
                 return exec_error;
-        *pid = command = (pid_t)(1000 + execs);
-        return 0;
+        command = (pid_t)(1000 + execs);
+        *pid = exec_error ? 0 : command;
+        return exec_error;
 }
 
 static void op_kill(Probe *p, pid_t pid, void *user) {
@@ -371,6 +372,35 @@ START_TEST(exec_that_cannot_start) {
 }
 END_TEST
 
+/* One that is to be started later: its time runs, it may not come to it at all, and what comes too late is
+ * nobody's. */
+START_TEST(exec_that_is_started_later) {
+        parse("exec:check --now");
+        exec_error = 1;
+        start();
+        WAIT_FOR(execs == 1);
+        ck_assert(probe_exec_awaited(probe));
+        probe_exec_begun(probe, 0, command);
+        ck_assert(!probe_exec_awaited(probe));
+        ck_assert_int_eq(probe_exec_pid(probe), command);
+        probe_exec_done(probe, command, 0, 0);
+        ck_assert(healthy);
+        WAIT_FOR(execs == 2);
+        probe_exec_begun(probe, -ENOENT, 0);
+        ck_assert(!healthy);
+        ck_assert_str_eq(detail, "exec: No such file or directory");
+        cfg.timeout_us = 3000;
+        WAIT_FOR(execs == 3);
+        WAIT_FOR(!probe_exec_awaited(probe));
+        ck_assert_uint_eq(kills, 0);
+        WAIT_FOR(execs == 4);
+        ck_assert(probe_exec_awaited(probe));
+        Probe *gone = probe;
+        probe = probe_stop(probe);
+        ck_assert(!probe_exec_awaited(gone));
+}
+END_TEST
+
 /* Its end comes from inside its own callback, in the middle of a try, and before the first. */
 START_TEST(stops_at_any_time) {
         unsigned port = tcp_listener(AF_INET);
@@ -433,6 +463,6 @@ int main(void) {
                 refused_is_a_failure_and_recovers, unix_socket, http_200, http_302_is_well, http_503,
                 http_404, http_that_is_not, http_without_a_line_end, http_cut_short, slow_server,
                 thresholds_count_rows, exec_reasons, exec_that_hangs, exec_that_cannot_start,
-                stops_at_any_time, parse_refusals};
+                exec_that_is_started_later, stops_at_any_time, parse_refusals};
         return run_suite("probe", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
