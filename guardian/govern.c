@@ -348,7 +348,7 @@ static int op_spool(void *user, const EnforceSpool *r) {
         str_copy(rec.correlation_id, sizeof(rec.correlation_id), str_of(r->correlation_id ? r->correlation_id : ""));
         int e = spool_add(m->spool, &rec);
         free(body);
-        return e;
+        return e < 0 ? e : 1;
 }
 
 static void op_spool_imported(void *user, const uint8_t id[16]) {
@@ -387,6 +387,16 @@ static void op_changed(void *user) {
         (void)user; /* status asks when it is asked */
 }
 
+static void op_glass_reply(void *user, Code code) {
+        Manager *m = user;
+        Waiter *w = find_waiter(m, m->glass_waiter);
+        m->glass_waiter = 0;
+        if (!w)
+                return;
+        verb_glass_result(m, w->client, w->req, code);
+        waiter_free(w);
+}
+
 static const EnforceOps enforce_ops = {
         .target = op_target,
         .random16 = op_random16,
@@ -401,13 +411,17 @@ static const EnforceOps enforce_ops = {
         .spool_imported = op_spool_imported,
         .pause_marker = op_pause_marker,
         .changed = op_changed,
+        .glass_reply = op_glass_reply,
 };
 
 static void on_spooled(void *user, int error) {
-        const Manager *m = user;
+        Manager *m = user;
         if (error < 0)
                 log_error("the spool of ungated acts can't be written", LOG_STR("dir", m->state_dir), LOG_ERRNO(error),
                         LOG_STR("hint", "what happened is lost if guardian ends before the ledger takes it"));
+        enforce_spooled(m->enforce, error, manager_now());
+        govern_turn(m);
+        manager_rearm(m);
 }
 
 static void load_spool(Manager *m) {

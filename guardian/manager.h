@@ -159,6 +159,7 @@ struct Manager {
         List waiters;
         uint64_t next_waiter;
         LogLimit refused_limit, record_limit;
+        uint64_t glass_waiter; /* of the break-glass that is being put on record, 0 */
         List followers;       /* of `logs -f` */
         List person_links;
         uint64_t unit_soft_nofile;

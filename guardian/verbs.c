@@ -72,7 +72,16 @@ void verb_switch(const Call *c, const char *verb, Code code) {
         const char *why = code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "";
         if (code == CODE_FAILED && strcmp(verb, "break_glass") == 0)
                 why = "it could not be put on record first: is the state directory writable?";
+        if (code == CODE_INVALID && strcmp(verb, "break_glass") == 0)
+                why = "it takes a reason and a time limit of at most 60min";
+        if (code == CODE_BUSY && strcmp(verb, "break_glass") == 0)
+                why = "another one is being put on record";
         verb_code(c, code, why);
+}
+
+void verb_glass_result(Manager *m, uint64_t client, uint64_t req, Code code) {
+        Call c = {.m = m, .client = client, .req = req};
+        verb_switch(&c, "break_glass", code);
 }
 
 static void propose(const Call *c, Str action, Str target) {
@@ -214,8 +223,22 @@ static void verb_break_glass(const Call *c) {
         str_copy(text, sizeof(text), msg_arg(c->msg, TAG_ARG, "ttl"));
         if (parse_duration_us(text, &ttl) < 0)
                 ttl = 0;
-        verb_switch(c, "break_glass", enforce_break_glass(c->m->enforce, verb_actor(c->peer), c->peer->actor, c->peer->role,
-                                                msg_str(c->msg, TAG_REASON), ttl, manager_now()));
+        Waiter *w = govern_waiter(c->m, c->client, c->req);
+        if (!w) {
+                verb_code(c, CODE_BUSY, "out of memory");
+                return;
+        }
+        uint64_t id = w->id;
+        Code code = enforce_break_glass(c->m->enforce, verb_actor(c->peer), c->peer->actor, c->peer->role,
+                msg_str(c->msg, TAG_REASON), ttl, manager_now());
+        EnforceStatus st;
+        enforce_status(c->m->enforce, manager_now(), &st);
+        if (code == CODE_OK && st.break_glass_waits) {
+                c->m->glass_waiter = id;
+                return;
+        }
+        govern_forget(c->m, id);
+        verb_switch(c, "break_glass", code);
 }
 
 /* ---- streams and waiting */

@@ -18,6 +18,8 @@ typedef struct Verb {
 
 void verb_result(const Call *c, int status, const char *code, const char *message, Str body);
 void verb_refuse(const Call *c, Code code, const char *message);
+/* The answer of a break-glass that had to wait for its record. */
+void verb_glass_result(Manager *m, uint64_t client, uint64_t req, Code code);
 void verb_document(const Call *c, int (*fn)(const Call *c, Buf *out));
 /* The document of a verb that changes something and has no request: nobody was asked. */
 void verb_code(const Call *c, Code code, const char *reason);

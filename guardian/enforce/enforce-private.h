@@ -68,6 +68,13 @@ typedef struct Spooled {
         size_t at[5], body_at, body_len;
 } Spooled;
 
+/* A break-glass whose record is not durable yet. ttl_us 0: none. */
+typedef struct Glass {
+        uint64_t ttl_us, answer_by_us;
+        uint8_t id[16];
+        char actor[129], reason[513];
+} Glass;
+
 typedef struct CeilingAct {
         char target[129];
         uint64_t at_us;
@@ -107,6 +114,7 @@ struct Enforce {
         bool paused, lockdown, switched; /* switched: pause or resume was said in this run */
         char pause_reason[513];
         uint64_t lockdown_epoch, break_glass_until_us;
+        Glass glass;
         /* limits */
         uint64_t bucket_milli, bucket_us;
         CeilingAct acts[ENFORCE_CEILING_ALL];
@@ -143,6 +151,9 @@ void flow_config_record(Enforce *e, const char *actor, const char *action, const
         const char *reason, const Proposal *p, EnforceNow now);
 /* switches.c: the event of a mode, lockdown, pause ... */
 void switch_publish(Enforce *e, const char *actor, const char *verb, const char *value, const char *reason);
+/* The record of that id stands in the ledger, or will not. */
+void glass_recorded(Enforce *e, const uint8_t id[16], bool well, EnforceNow now);
+void glass_tick(Enforce *e, EnforceNow now);
 /* people.c */
 void people_ask(Enforce *e, Proposal *p, const Msg *m, EnforceNow now);
 void people_pending(Enforce *e, const Msg *m, EnforceNow now);
@@ -156,6 +167,8 @@ void ledger_resync(Enforce *e, EnforceNow now);
 void ledger_ask_alive(Enforce *e, EnforceNow now);
 int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now);
 int spool_put(Enforce *e, const EnforceSpool *r, bool store);
+/* It never happened: forgets it, unless it is on its way to the ledger. */
+void spool_withdraw(Enforce *e, const uint8_t id[16]);
 /* enforce.c */
 Proposal *proposal_new(Enforce *e, bool ungated);
 void proposal_free(Enforce *e, Proposal *p);

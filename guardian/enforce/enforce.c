@@ -306,6 +306,7 @@ void enforce_tick(Enforce *e, EnforceNow now) {
                 if (e->open[i] && !e->open[i]->ungated)
                         tick_proposal(e, e->open[i], now);
         people_tick(e, now);
+        glass_tick(e, now);
         if (e->break_glass_until_us != 0 && now.boot_us >= e->break_glass_until_us) {
                 e->break_glass_until_us = 0;
                 e->ops.changed(e->user);
@@ -338,6 +339,8 @@ uint64_t enforce_deadline(const Enforce *e) {
                         proposal_deadline(e, e->open[i], &at);
         if (e->break_glass_until_us)
                 earlier(&at, e->break_glass_until_us);
+        if (e->glass.ttl_us)
+                earlier(&at, e->glass.answer_by_us);
         earlier(&at, e->resync_us);
         /* Only to notice that it stalled; when it is known to be down or stalled there is nothing to notice.
          */
@@ -360,6 +363,7 @@ void enforce_status(const Enforce *e, EnforceNow now, EnforceStatus *ret) {
         ret->lockdown = e->lockdown;
         ret->break_glass = now.boot_us < e->break_glass_until_us;
         ret->break_glass_until_us = e->break_glass_until_us;
+        ret->break_glass_waits = e->glass.ttl_us != 0;
         ret->rollback = e->rollback;
         ret->recovering = e->ledger_attached && !e->ledger_ready;
         str_copy(ret->policy_revision, sizeof(ret->policy_revision), str_of(e->policy_revision));

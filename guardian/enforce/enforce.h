@@ -127,9 +127,9 @@ typedef struct EnforceOps {
         void (*publish)(
                 void *user, const char *type, const char *resource, const char *correlation_id, Str payload);
         /*
-         * Adds a record to the spool of the state directory (written and synced on a helper, never waited
-         * for). 0, or -ENOSPC when 1 MiB is full, or what the file says: the act happens regardless but for
-         * break-glass.
+         * Adds a record to the spool of the state directory. 0: it is durable; 1: it is being written and
+         * synced on a helper, and enforce_spooled() says how that went; -ENOSPC when 1 MiB is full, or what
+         * the file says. The act happens regardless, and at once, but for break-glass.
          */
         int (*spool)(void *user, const EnforceSpool *r);
         /* It stands in the ledger as a `recovery` record with this request_id. */
@@ -139,6 +139,9 @@ typedef struct EnforceOps {
         /* Mode, pause, lockdown or break-glass changed, or the gate or the ledger came or went: for status
          * and HELLO. */
         void (*changed)(void *user);
+        /* Once, for an enforce_break_glass() that had to wait: CODE_OK when it is in force, or CODE_FAILED.
+         */
+        void (*glass_reply)(void *user, Code code);
         void (*approval)(void *user, const Approval *a); /* asked, or over: for the log; may be NULL */
 } EnforceOps;
 
@@ -160,7 +163,7 @@ const char *part_state_ledger(PartState s); /* absent ready stalled failed */
 typedef struct EnforceStatus {
         PartState gate, ledger;
         Mode mode, mode_recorded, mode_floor;
-        bool paused, lockdown, break_glass, rollback, recovering;
+        bool paused, lockdown, break_glass, break_glass_waits, rollback, recovering;
         const char *pause_reason;
         uint64_t break_glass_until_us;
         char policy_revision[81];
@@ -207,7 +210,11 @@ Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str
 Code enforce_resume(Enforce *e, ActorKind kind, const char *actor, Role role, EnforceNow now);
 /* Admin only: records who asked; the shell then stops everything. */
 Code enforce_shutdown(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason, EnforceNow now);
-/* Admin only; reason and a time limit of at most 60 min, else CODE_INVALID; a full spool: CODE_FAILED. */
+/*
+ * Admin only; reason and a time limit of at most 60 min, else CODE_INVALID; a full spool: CODE_FAILED. It is
+ * in force once its record is durable, in the spool or in the ledger: CODE_OK, and while status says
+ * break_glass_waits its answer comes by glass_reply. One at a time: CODE_BUSY.
+ */
 Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason,
         uint64_t ttl_us, EnforceNow now);
 
@@ -236,6 +243,8 @@ void enforce_incarnation_ended(Enforce *e, const char *unit, const Incarnation *
 /* One record of the spool as found at start (before the ledger is attached); it is imported unless already on
  * record. 0, -ENOMEM. */
 int enforce_spool_loaded(Enforce *e, const EnforceSpool *r);
+/* All that the spool was given is durable (0), or could not be stored (-errno). */
+void enforce_spooled(Enforce *e, int error, EnforceNow now);
 void enforce_tick(Enforce *e, EnforceNow now);
 /* Boot time of the next enforce_tick(), UINT64_MAX: none. */
 uint64_t enforce_deadline(const Enforce *e);

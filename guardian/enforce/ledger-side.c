@@ -91,7 +91,15 @@ int spool_put(Enforce *e, const EnforceSpool *r, bool store) {
         }
         list_append(&e->spooled, &s->node);
         e->n_spooled++;
-        return 0;
+        return err;
+}
+
+void spool_withdraw(Enforce *e, const uint8_t id[16]) {
+        Spooled *s = spooled_find(e, id);
+        if (!s || s->token != 0)
+                return;
+        spooled_free(e, s);
+        e->ops.spool_imported(e->user, id);
 }
 
 int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now) {
@@ -124,7 +132,7 @@ int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now) {
                 r = spool_put(e, &s, true);
         }
         buf_done(&out);
-        if (r == 0 && e->ledger_ready)
+        if (r >= 0 && e->ledger_ready)
                 spool_import(e, now);
         return r;
 }
@@ -371,6 +379,7 @@ static void route(
                         e->counters.appends_refused++;
                 spooled_free(e, s);
                 e->ops.spool_imported(e->user, id);
+                glass_recorded(e, id, strcmp(code, "ok") == 0, now);
                 return;
         }
 }

@@ -44,7 +44,7 @@ static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role ro
                 str_copy(p.r.target, sizeof(p.r.target), STR_LIT(SELF));
                 str_copy(p.reason, sizeof(p.reason), reason);
                 make_correlation(e, (Str){NULL, 0}, p.correlation_id);
-                if (spool_act(e, &p, "bootstrap", now) == 0)
+                if (spool_act(e, &p, "bootstrap", now) >= 0)
                         return;
         }
         flow_config_record(e, actor, verb, value, text, NULL, now);
@@ -90,6 +90,41 @@ Code enforce_shutdown(Enforce *e, ActorKind kind, const char *actor, Role role, 
         return CODE_OK;
 }
 
+/* ---- break-glass: the one act without a verdict that must be on record first */
+static void glass_begin(Enforce *e, const char *actor, const char *reason, uint64_t ttl_us, EnforceNow now) {
+        switch_publish(e, actor, "break_glass", "on", reason);
+        e->break_glass_until_us = now.boot_us + ttl_us;
+        e->counters.ungated++;
+        e->ops.changed(e->user);
+}
+
+static void glass_end(Enforce *e, bool well, EnforceNow now) {
+        Glass g = e->glass;
+        e->glass = (Glass){0};
+        if (well)
+                glass_begin(e, g.actor, g.reason, g.ttl_us, now);
+        else
+                spool_withdraw(e, g.id);
+        e->ops.glass_reply(e->user, well ? CODE_OK : CODE_FAILED);
+}
+
+void glass_recorded(Enforce *e, const uint8_t id[16], bool well, EnforceNow now) {
+        if (e->glass.ttl_us && memcmp(e->glass.id, id, sizeof(e->glass.id)) == 0)
+                glass_end(e, well, now);
+}
+
+void glass_tick(Enforce *e, EnforceNow now) {
+        if (e->glass.ttl_us && now.boot_us >= e->glass.answer_by_us)
+                glass_end(e, false, now);
+}
+
+void enforce_spooled(Enforce *e, int error, EnforceNow now) {
+        /* what the disk of the spool does not take the ledger may */
+        if (e->glass.ttl_us && (error == 0 || ledger_state(e, now) != PART_READY))
+                glass_end(e, error == 0, now);
+        notice(e, now);
+}
+
 Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role role, Str reason,
         uint64_t ttl_us, EnforceNow now) {
         Code code = switch_allowed(kind, role, "break_glass");
@@ -97,6 +132,8 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
                 return code;
         if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)
                 return CODE_INVALID;
+        if (e->glass.ttl_us)
+                return CODE_BUSY;
         Proposal p = {
                 .verb = enforce_verb(STR_LIT("break_glass")), .kind = kind, .role = role, .ungated = true};
         e->ops.random16(e->user, p.r.request_id);
@@ -106,13 +143,17 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), "ttl=%" PRIu64 "us", ttl_us);
         str_copy(p.reason, sizeof(p.reason), reason);
         make_correlation(e, (Str){NULL, 0}, p.correlation_id);
-        /* The one act without a verdict that must be on record first. */
-        if (spool_act(e, &p, "break-glass", now) < 0)
+        int r = spool_act(e, &p, "break-glass", now);
+        if (r < 0)
                 return CODE_FAILED;
-        switch_publish(e, actor, "break_glass", "on", p.reason);
-        e->break_glass_until_us = now.boot_us + ttl_us;
-        e->counters.ungated++;
-        e->ops.changed(e->user);
+        if (r == 0) {
+                glass_begin(e, actor, p.reason, ttl_us, now);
+        } else {
+                e->glass = (Glass){.ttl_us = ttl_us, .answer_by_us = now.boot_us + ENFORCE_USE_BY_US};
+                memcpy(e->glass.id, p.r.request_id, sizeof(e->glass.id));
+                str_copy(e->glass.actor, sizeof(e->glass.actor), str_of(actor));
+                str_copy(e->glass.reason, sizeof(e->glass.reason), reason);
+        }
         notice(e, now);
         return CODE_OK;
 }

@@ -45,6 +45,28 @@ class Ungoverned(unittest.TestCase):
         self.assertNotEqual(self.g.wait_unit("b", "running")["pid"], before["pid"])
 
 
+class BreakGlass(unittest.TestCase):
+    def test_on_record_first(self):
+        """It answers, and is in force, once its record is on the disk; without that it did not happen."""
+        g = Guardian({"x.chunk": service("/bin/sleep 1000")}, core=False)
+        os.mkdir(g.state, 0o700)
+        folder, spool = os.path.join(g.state, "guardian"), os.path.join(g.state, "guardian", "recovery")
+        with g:
+            g.wait_boot()
+            os.rename(folder, folder + ".away")
+            r = g.ctl("--json", "break-glass", "--reason", "fire", "--ttl", "10min", code=1)
+            self.assertEqual(r.json["code"], "failed")
+            self.assertFalse(g.status()["guardian"]["break_glass"])
+            os.rename(folder + ".away", folder)
+            self.assertIn("60min", g.ctl("break-glass", "--reason", "fire", "--ttl", "61min", code=1).err)
+            r = g.ctl("--json", "break-glass", "--reason", "fire", "--ttl", "10min")
+            with open(spool) as f:
+                self.assertEqual(f.read().count("break_glass"), 1)
+            self.assertEqual(r.json["code"], "ok")
+            self.assertTrue(g.status()["guardian"]["break_glass"])
+            g.stop_clean()
+
+
 class Ends(unittest.TestCase):
     def test_a_start_that_hangs_is_stopped(self):
         slow = service("/bin/sleep 1000", chunk={"CanFail": "yes"}, service={"ExecStartPre": "/bin/sleep 1000", "TimeoutStartSec": "infinity"})

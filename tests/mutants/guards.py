@@ -136,8 +136,13 @@ guard("rollback", "guardian/enforce/ledger-side.c", "if (!str_eq(code, \"ok\")) 
       "if (false) {\n                e->ledger_failed = !e->rollback;", "enforce-records")
 guard("break-glass-bounds", "guardian/enforce/switches.c",
       "if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)", "if (false)", "enforce-ask")
-guard("break-glass-on-record", "guardian/enforce/switches.c", "if (spool_act(e, &p, \"break-glass\", now) < 0)",
-      "if (spool_act(e, &p, \"break-glass\", now) < 0 && false)", "enforce-ask")
+guard("break-glass-on-record", "guardian/enforce/switches.c", "        if (r < 0)\n                return CODE_FAILED;",
+      "", "enforce-ask")
+guard("break-glass-durable-first", "guardian/enforce/switches.c", "        if (r == 0) {\n                glass_begin",
+      "        if (r >= 0) {\n                glass_begin", "enforce-ask")
+guard("break-glass-of-a-dead-disk", "guardian/enforce/switches.c",
+      "if (e->glass.ttl_us && (error == 0 || ledger_state(e, now) != PART_READY))\n                glass_end(e, error == 0, now);",
+      "if (e->glass.ttl_us)\n                glass_end(e, true, now);", "enforce-ask")
 guard("break-glass-ttl-on-record", "guardian/enforce/switches.c",
       "snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), \"ttl=%\" PRIu64 \"us\", ttl_us);", "", "enforce-ask")
 guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",

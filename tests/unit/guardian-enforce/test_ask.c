@@ -387,6 +387,47 @@ START_TEST(test_break_glass) {
 }
 END_TEST
 
+/* Not in force before its record is durable, on the disk of the spool or in the ledger. */
+START_TEST(test_break_glass_waits_for_its_record) {
+        World *w = world_ready();
+        Str why = STR_LIT("fire");
+        const uint64_t min = 60000000;
+        for (unsigned i = 0; i < 5; i++) {
+                w->spool_error = 1; /* being written */
+                if (i != 3)
+                        enforce_ledger_lost(w->e, w->now);
+                ck_assert_int_eq(
+                        enforce_break_glass(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, min, w->now),
+                        CODE_OK);
+                ck_assert(status(w).break_glass_waits && !status(w).break_glass);
+                ck_assert_int_eq(
+                        enforce_break_glass(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, min, w->now),
+                        CODE_BUSY);
+                unsigned before = w->n_glass;
+                bool well = i == 0 || i == 3;
+                if (i == 2)
+                        world_pass(w, ENFORCE_USE_BY_US); /* a disk that hangs */
+                else
+                        enforce_spooled(w->e, i == 0 ? 0 : -EIO, w->now);
+                if (i == 3) { /* that disk failed; the ledger takes it */
+                        ck_assert(status(w).break_glass_waits && w->n_glass == before);
+                        pump(w);
+                }
+                ck_assert_uint_eq(w->n_glass, before + 1);
+                ck_assert_int_eq(w->glass, well ? CODE_OK : CODE_FAILED);
+                ck_assert(status(w).break_glass == well && !status(w).break_glass_waits);
+                enforce_spooled(w->e, 0, w->now); /* late: nothing waits */
+                ck_assert(status(w).break_glass == well && w->n_glass == before + 1);
+                world_pass(w, min);
+                enforce_ledger_attached(w->e, w->now);
+                pump(w);
+        }
+        /* what failed did not happen, and is not on record either */
+        ck_assert_uint_eq(count(w, RECORD_RECOVERY), 2);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_verb_table) {
         size_t n;
         const EnforceVerb *v = enforce_verbs(&n);
@@ -422,4 +463,5 @@ END_TEST
 RUN_TESTS("enforce-ask", test_refused_by_guardian, test_roles_in_every_mode, test_mode_floor,
         test_one_open_per_target, test_a_verb_passes_a_waiting_question, test_rate_limit, test_ceilings,
         test_ceiling_in_all, test_paused, test_governance_down, test_ledger_down, test_bootstrap_exemption,
-        test_ungoverned, test_switches_without_ledger, test_break_glass, test_verb_table, test_from_msg)
+        test_ungoverned, test_switches_without_ledger, test_break_glass,
+        test_break_glass_waits_for_its_record, test_verb_table, test_from_msg)

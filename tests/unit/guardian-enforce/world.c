@@ -82,7 +82,7 @@ static void op_publish(void *user, const char *type, const char *resource, const
 static int op_spool(void *user, const EnforceSpool *r) {
         World *w = user;
         ck_assert_int_eq(json_check_canonical(r->body, NULL, NULL), 0);
-        if (w->spool_error == 0)
+        if (w->spool_error >= 0)
                 w->n_spooled++;
         return w->spool_error;
 }
@@ -99,8 +99,14 @@ static void op_changed(void *user) {
         (void)user;
 }
 
+static void op_glass(void *user, Code code) {
+        World *w = user;
+        w->glass = code;
+        w->n_glass++;
+}
+
 static const EnforceOps ops = {op_target, op_random, op_gate, op_ledger, op_act, op_reply, op_vote_reply,
-        op_publish, op_spool, op_imported, op_marker, op_changed};
+        op_publish, op_spool, op_imported, op_marker, op_changed, op_glass};
 
 World *world_new(bool has_gate, bool has_ledger) {
         World *w = calloc(1, sizeof(*w));

@@ -53,7 +53,9 @@ typedef struct World {
         unsigned n_acts;
         bool act_now; /* the act ends inside the op */
         unsigned n_spooled, n_imported, n_published;
-        int spool_error;
+        int spool_error;  /* 1: being written */
+        unsigned n_glass; /* answers to a break-glass that waited */
+        Code glass;       /* the last of them */
         char marker[513];
         uint8_t rnd;
 } World;
