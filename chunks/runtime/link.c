@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include <errno.h>
+#include <sys/socket.h>
 
 typedef struct HeldMsg {
         List node;
@@ -237,6 +238,17 @@ void link_reap(Chunk *c) {
         }
 }
 
+static void begin_result(
+        MsgBuilder *b, uint64_t req, int status, const char *code, const char *message, bool more) {
+        msg_begin(b, MSG_RESULT);
+        msg_put_u64(b, TAG_REQ, req);
+        msg_put_u64(b, TAG_STATUS, (uint64_t)status);
+        msg_put_text(b, TAG_CODE, code);
+        msg_put_text(b, TAG_MESSAGE, message);
+        if (more)
+                msg_put_bool(b, TAG_MORE, true);
+}
+
 /* ---- new links */
 int link_new(Chunk *c, int fd, const char *unit, uint64_t instance, LinkPriv **ret) {
         LinkPriv *p = calloc(1, sizeof(*p));
@@ -260,12 +272,38 @@ int link_new(Chunk *c, int fd, const char *unit, uint64_t instance, LinkPriv **r
         return 0;
 }
 
-static unsigned count_outsiders(Chunk *c) {
-        unsigned n = 0;
+static bool is_stranger(const char *kind, Role role) {
+        return strcmp(kind, "person") != 0 || role < ROLE_OPERATOR;
+}
 
-        LIST_FOREACH (it, &c->links)
-                n += is_outsider(container_of(it, Link, node));
-        return n;
+/* Is there a place for one more outsider? */
+static bool has_place(Chunk *c, const char *kind, Role role, Str actor) {
+        unsigned n = 0, strangers = 0, same = 0;
+
+        LIST_FOREACH (it, &c->links) {
+                const Link *l = container_of(it, Link, node);
+
+                if (!is_outsider(l))
+                        continue;
+                n++;
+                if (!is_stranger(l->kind, l->role))
+                        continue;
+                strangers++;
+                same += str_eq(actor, l->actor);
+        }
+        return n < LINK_PERSONS_MAX &&
+               (!is_stranger(kind, role) || (strangers < LINK_STRANGERS_MAX && same < LINK_STRANGER_MAX));
+}
+
+/* Its first and last message; a caller would else not know why its connection ended. */
+static void say_full(int fd) {
+        MsgBuilder b;
+        Buf out = BUF_INIT(1024);
+
+        begin_result(&b, 0, 1, "busy", "every place here that you may take is in use", false);
+        if (msg_encode(&b, (Str){0}, 1, false, &out) == 0)
+                (void)send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        buf_done(&out);
 }
 
 /* A predecessor that was never validated has nothing to say that may be handed over: it need not be waited
@@ -288,17 +326,21 @@ void link_accept(Chunk *c, Msg *m) {
         char unit[129], kind[17], role[17];
         uint64_t held;
         LinkPriv *p;
-        int r;
+        int r, level;
 
         str_copy(unit, sizeof(unit), msg_str(m, TAG_UNIT));
         str_copy(kind, sizeof(kind), msg_str(m, TAG_PEER_KIND));
         str_copy(role, sizeof(role), msg_str(m, TAG_ROLE));
-        if (strcmp(kind, "chunk") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {
+        level = role_from_string(str_of(role));
+        if (level < 0)
+                level = ROLE_NOBODY;
+        if (strcmp(kind, "chunk") != 0 && !has_place(c, kind, (Role)level, msg_str(m, TAG_ACTOR))) {
                 if (log_limit(&c->priv->full_limit, &held))
                         log_warning("a connection from outside is refused: too many are open",
                                 LOG_STR("peer", unit), LOG_U64("limit", LINK_PERSONS_MAX), LOG_HELD(held),
                                 LOG_STR("hint",
                                         "guardianctl queue stats lists who is connected to the mesh"));
+                say_full(fd);
                 return;
         }
         r = link_new(c, fd, unit, msg_u64(m, TAG_INSTANCE, 0), &p);
@@ -307,8 +349,7 @@ void link_accept(Chunk *c, Msg *m) {
                 return;
         }
         TAKE_FD(fd);
-        r = role_from_string(str_of(role));
-        p->link.role = r < 0 ? ROLE_NOBODY : (Role)r;
+        p->link.role = (Role)level;
         p->link.uid = msg_u64(m, TAG_UID, UINT64_MAX);
         p->link.epoch = msg_u64(m, TAG_EPOCH, 0);
         p->link.validated = msg_bool(m, TAG_VALIDATED, false);
@@ -369,17 +410,6 @@ int link_send_fd(Link *l, const MsgBuilder *b, Str payload, int fd) {
 
 int link_send(Link *l, const MsgBuilder *b, Str payload) {
         return link_send_fd(l, b, payload, -1);
-}
-
-static void begin_result(
-        MsgBuilder *b, uint64_t req, int status, const char *code, const char *message, bool more) {
-        msg_begin(b, MSG_RESULT);
-        msg_put_u64(b, TAG_REQ, req);
-        msg_put_u64(b, TAG_STATUS, (uint64_t)status);
-        msg_put_text(b, TAG_CODE, code);
-        msg_put_text(b, TAG_MESSAGE, message);
-        if (more)
-                msg_put_bool(b, TAG_MORE, true);
 }
 
 int link_result(

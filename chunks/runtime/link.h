@@ -5,7 +5,9 @@
 #include "common/log.h"
 
 enum {
-        LINK_PERSONS_MAX = 32,
+        LINK_PERSONS_MAX = 32,         /* links of outsiders */
+        LINK_STRANGERS_MAX = 16,       /* of them, of units and of persons below operator */
+        LINK_STRANGER_MAX = 8,         /* of these, of one actor: no service takes the others' places */
         LINK_HELD_MAX = 64,            /* messages of a peer not validated yet, then its link is paused */
         LINK_HELD_BYTES = 1024 * 1024, /* likewise */
 };

@@ -111,8 +111,7 @@ int ctl_call(Ctl *c, Client *to, const CtlCall *call) {
         int r = send_call(to, req, call);
         if (r == -EMSGSIZE || r == -EBADMSG)
                 return ctl_fail(c, CTL_USAGE, "an argument is too long");
-        /* a refused connection says why before it ends */
-        r = r < 0 && r != -EPIPE ? lost(c, to, r) : answers(c, to, call, req, &parts);
+        r = r < 0 ? lost(c, to, r) : answers(c, to, call, req, &parts);
         buf_done(&parts);
         return r;
 }

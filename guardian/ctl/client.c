@@ -83,6 +83,8 @@ int client_send(Client *c, const MsgBuilder *b, Str payload) {
                 if (r < 0)
                         break;
                 ssize_t n = send(c->fd, out.data + at, out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (n < 0 && errno == EPIPE) /* what it said before it closed is read next */
+                        break;
                 if (n < 0 && errno != EAGAIN && errno != EINTR)
                         r = -errno;
                 else if (n > 0)

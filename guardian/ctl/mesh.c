@@ -18,13 +18,13 @@ static int bad_stream(Ctl *c, const Client *to, int r) {
                 r > 0 ? "the mesh ended the connection" : (to->error[0] ? to->error : strerror(-r)));
 }
 
-/* Waits for the RESULT of `req`; what comes before it is handed to `other`. */
+/* Waits for the RESULT of `req`, or of 0: about the connection. */
 static int await(Ctl *c, Client *to, uint64_t req, Msg *m) {
         for (;;) {
                 int r = client_read(to, m);
                 if (r != 0)
                         return bad_stream(c, to, r);
-                if (m->type == MSG_RESULT && msg_u64(m, TAG_REQ, 0) == req)
+                if (m->type == MSG_RESULT && (msg_u64(m, TAG_REQ, 0) == req || msg_u64(m, TAG_REQ, 0) == 0))
                         return CTL_OK;
         }
 }

@@ -72,6 +72,22 @@ class ControlSocket(unittest.TestCase):
             self.assertEqual((r.code, "in use" in r.err), (1, True), r)
 
     @needs_root
+    def test_every_place_at_a_chunk_is_said(self):
+        """guardianctl tells that it was refused, and not that the connection ended."""
+        with Guardian() as g:
+            g.wait_boot()
+            peer = self.connect(g)
+            for i in range(32):
+                peer.send("CALL", REQ=i + 1, VERB="connect", UNIT="mesh")
+                held = wire.Peer(socket.socket(fileno=peer.expect("RESULT")["fd"]))
+                self.addCleanup(held.close)
+                held.send("CALL", REQ=1, VERB="queue-stats")
+                held.expect("RESULT", REQ=1)
+            for argv in (["emit", "a.b"], ["queue", "stats"], ["events", "-f"]):
+                self.assertIn("every place", g.ctl(*argv, code=1).err.replace("\n ", ""))
+            held.close()
+            g.until("a place is free", lambda: g.ctl_any("queue", "stats").code == 0)
+
     def test_strangers_leave_room(self):
         """A uid without a role may fill its own half only."""
         with Guardian({"a.chunk": service("/bin/sleep 1000")}, core=False) as g:

@@ -208,8 +208,9 @@ guard("unvalidated-hold", LINK, "if (p->admitted || m->type == MSG_QUERY || m->t
       "runtime-chunk")
 guard("guardian-only", LINK, "if (guardian_only(m->type) || (is_outsider(l)", "if ((is_outsider(l)", "runtime-chunk")
 guard("person-messages", LINK, "(is_outsider(l) && !outsider_may(m->type))) {", "false) {", "runtime-chunk")
-guard("persons-bounded", LINK, "if (strcmp(kind, \"chunk\") != 0 && count_outsiders(c) >= LINK_PERSONS_MAX) {",
-      "if (count_outsiders(c) >= LINK_PERSONS_MAX && false) {", "runtime-chunk")
+guard("persons-bounded", LINK, "n < LINK_PERSONS_MAX &&", "", "runtime-chunk")
+guard("strangers-bounded", LINK, "strangers < LINK_STRANGERS_MAX && ", "", "runtime-chunk")
+guard("one-stranger-bounded", LINK, " && same < LINK_STRANGER_MAX", "", "runtime-chunk")
 
 # ---- frames (common/msg.c, conn.c)
 guard("frame-sequence", "common/conn.c", "if (r == 0 && m.sequence != (uint32_t)(p->received + 1)) {", "if (false) {", "common-conn")

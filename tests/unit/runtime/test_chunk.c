@@ -598,9 +598,12 @@ START_TEST(persons_are_bounded) {
 
         start_ready((Tiny){0});
         for (int i = 0; i < 34; i++)
-                p[i] = give_link("uid:1000", i % 2 ? "unit" : "person", (uint64_t)i, true);
+                p[i] = give_link("uid:1000", "person", (uint64_t)i, true);
         for (int i = 0; i < 32; i++)
                 call(&p[i], "log", &m);
+        ck_assert(recv_msg(&p[32], &m)); /* which request it was is not known yet */
+        ck_assert(m.type == MSG_RESULT && msg_u64(&m, TAG_REQ, 1) == 0 && msg_u64(&m, TAG_STATUS, 0) == 1);
+        ck_assert(str_eq(msg_str(&m, TAG_CODE), "busy"));
         ck_assert(!recv_msg(&p[32], &m));
         hang_up(&p[0]);
         await_log("-uid:1000/0 end of file");
@@ -609,6 +612,35 @@ START_TEST(persons_are_bounded) {
         call(&p[33], "log", &m);
         for (int i = 1; i < 34; i++)
                 hang_up(&p[i]);
+        end();
+}
+END_TEST
+
+/* Units and those below operator leave half of the places, and none of them takes the others'. */
+START_TEST(strangers_leave_room) {
+        static const char *const actors[] = {"bad", "worse", "late"};
+        Peer p[25], o[17];
+        Msg m;
+
+        start_ready((Tiny){0});
+        for (int i = 0; i < 25; i++) {
+                p[i] = give_link(actors[i / 9], "unit", (uint64_t)i, true);
+                if (i % 9 < 8 && i < 18)
+                        call(&p[i], "log", &m);
+                else
+                        ck_assert(recv_msg(&p[i], &m) && str_eq(msg_str(&m, TAG_CODE), "busy"));
+        }
+        for (int i = 0; i < 17; i++) {
+                o[i] = give_link("uid:1000", "person", (uint64_t)i + 100, true);
+                if (i < 16)
+                        call(&o[i], "log", &m);
+                else
+                        ck_assert(recv_msg(&o[i], &m) && str_eq(msg_str(&m, TAG_CODE), "busy"));
+        }
+        for (int i = 0; i < 25; i++)
+                hang_up(&p[i]);
+        for (int i = 0; i < 17; i++)
+                hang_up(&o[i]);
         end();
 }
 END_TEST
@@ -710,6 +742,7 @@ int main(void) {
         tcase_add_test(tc, peers_cannot_speak_for_guardian);
         tcase_add_test(tc, persons_may_call_not_append);
         tcase_add_test(tc, persons_are_bounded);
+        tcase_add_test(tc, strangers_leave_room);
         tcase_add_test(tc, a_chunk_may_drop_a_link);
         tcase_add_test(tc, heartbeats_only_when_asked);
         tcase_add_test(tc, without_control_pipe);
