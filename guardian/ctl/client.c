@@ -18,8 +18,9 @@ static void client_init(Client *c, int fd, uint64_t deadline_us) {
                 .fd = fd, .in = BUF_INIT(CLIENT_BUFFER_MAX), .deadline_us = deadline_us, .pending_fd = -1};
 }
 
-/* By a path that always fits: through the directory's descriptor. */
-static int connect_in(const char *dir) {
+/* By a path that always fits: through the directory's descriptor. -EAGAIN: the queue of a Guardian that takes
+ * nobody stayed full until the deadline. */
+static int connect_in(const char *dir, uint64_t deadline_us) {
         auto_close int d = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (d < 0)
                 return -errno;
@@ -30,6 +31,13 @@ static int connect_in(const char *dir) {
         int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", dir);
         if (n >= (int)sizeof(a.sun_path))
                 snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", d);
+        uint64_t now = clock_boot_us(), left = deadline_us > now ? deadline_us - now : 1;
+        if (deadline_us != UINT64_MAX) {
+                struct timeval tv = {
+                        .tv_sec = (time_t)(left / 1000000), .tv_usec = (suseconds_t)(left % 1000000)};
+                if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0)
+                        return -errno;
+        }
         if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
                 return -errno;
         return TAKE_FD(fd);
@@ -37,7 +45,12 @@ static int connect_in(const char *dir) {
 
 int client_open(Client *c, const char *runtime_dir, uint64_t timeout_us) {
         client_init(c, -1, timeout_us == UINT64_MAX ? UINT64_MAX : clock_boot_us() + timeout_us);
-        int fd = connect_in(runtime_dir);
+        int fd = connect_in(runtime_dir, c->deadline_us);
+        if (fd == -EAGAIN) {
+                snprintf(c->error, sizeof(c->error),
+                        "Guardian at %.150s takes no connection in time: it hangs, or is held", runtime_dir);
+                return fd;
+        }
         if (fd < 0) {
                 snprintf(c->error, sizeof(c->error), "no Guardian at %.150s: %s%s", runtime_dir,
                         strerror(-fd), fd == -EACCES ? ", the directory is closed to you" : "");

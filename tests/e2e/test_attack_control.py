@@ -88,6 +88,21 @@ class ControlSocket(unittest.TestCase):
             held.close()
             g.until("a place is free", lambda: g.ctl_any("queue", "stats").code == 0)
 
+    def test_a_queue_that_nobody_takes_from(self):
+        """Callers that gave up stay in the queue of a Guardian that is held; when it is full guardianctl still ends."""
+        with Guardian({"a.chunk": service("/bin/sleep 1000")}, core=False) as g:
+            g.wait_boot()
+            g.signal(signal.SIGSTOP)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    with socket.socket(socket.AF_UNIX) as s:
+                        s.setblocking(False)
+                        s.connect(os.path.join(g.runtime, "control.sock"))
+            self.assertIn("takes no connection", g.ctl("--timeout", "50ms", "status", code=3).err)
+            g.signal(signal.SIGCONT)
+            g.ctl("status")
+            g.stop_clean()
+
     def test_strangers_leave_room(self):
         """A uid without a role may fill its own half only."""
         with Guardian({"a.chunk": service("/bin/sleep 1000")}, core=False) as g:
