@@ -140,18 +140,18 @@ static bool escalate(Wrapper *w) {
         return found >= 0;
 }
 
-/* Signal, 0 at the deadline. */
+/* Signal, 0 at the deadline, which no flood of signals postpones. */
 static int wait_signal(const Wrapper *w, const sigset_t *all) {
         for (;;) {
-                uint64_t now = clock_boot_us(), left = w->deadline_us > now ? w->deadline_us - now : 0;
+                uint64_t now = clock_boot_us(), left = w->deadline_us - now;
+                if (now >= w->deadline_us)
+                        return 0;
                 struct timespec ts = {(time_t)(left / 1000000), (long)(left % 1000000) * 1000};
                 int sig =
                         w->deadline_us == UINT64_MAX ? sigwaitinfo(all, NULL) : sigtimedwait(all, NULL, &ts);
 
                 if (sig > 0)
                         return sig;
-                if (errno == EAGAIN && clock_boot_us() >= w->deadline_us)
-                        return 0;
         }
 }
 

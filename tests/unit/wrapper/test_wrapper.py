@@ -175,6 +175,31 @@ STUBBORN = "trap '' TERM; (trap '' TERM; exec sleep 1000) & echo ready; while :;
 
 
 @test
+def signals_without_end_do_not_postpone_the_kill():
+    """Queued faster than they are forwarded, by those who are to be killed; they end with Guardian at the latest."""
+    code = ("import os, signal\n"
+            "guardian = os.getppid()\n"
+            "for s in range(1, 65):\n"
+            "    if s not in (9, 17, 19, 32, 33):\n"
+            "        signal.signal(s, signal.SIG_IGN)\n"
+            "for i in range(4):\n"
+            "    if os.fork() == 0:\n"
+            "        while True:\n"
+            "            for s in range(40, 60):\n"
+            "                try:\n"
+            "                    os.kill(guardian, s)\n"
+            "                except BlockingIOError:\n"
+            "                    pass\n"
+            "os._exit(3)\n")
+    p = start("--stop-timeout", "200", "--", sys.executable, "-c", code)
+    try:
+        p.communicate(timeout=20)
+    finally:
+        p.kill()
+    expect(p.returncode, 3)
+
+
+@test
 def term_escalates_only_with_stop_timeout():
     p = start("--stop-timeout", "200", "--", "sh", "-c", STUBBORN)
     expect(p.stdout.readline(), "ready\n")
