@@ -100,8 +100,12 @@ static void ledger_attached_check(ManagedUnit *u) {
         enforce_status(u->m->enforce, manager_now(), &st);
         if (st.ledger_epoch == 0 || u->machine.phase != PHASE_EVIDENCE)
                 return;
-        if (st.rollback)
+        if (st.rollback) {
                 unit_issue(u, "the ledger lost records that it had acknowledged (ledger_rollback)");
+                log_error("the ledger lost records that it had acknowledged: nothing that is governed runs", LOG_U64("size", st.ledger_size),
+                        LOG_STR("hint", "guardianctl ledger verify --at-least NOTE, with a ledger head of this log, tells what is missing; "
+                                        "a Guardian that is started anew takes it as it is"));
+        }
         links_chunk_validated(u);
         unit_feed(u, (UnitEvent){.type = st.rollback ? EV_EVIDENCE_ISSUES : EV_EVIDENCE_PASSED}, u->machine.instance);
 }

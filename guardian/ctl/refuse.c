@@ -19,7 +19,8 @@ static const struct {
         {CODE_LEDGER_UNAVAILABLE, "the ledger is down, so nothing can be put on record",
                 "guardianctl status ledger; guardianctl restart ledger"},
         {CODE_LEDGER_ROLLBACK, "the ledger lost records that it had acknowledged",
-                "guardianctl ledger verify"},
+                "ledger verify --at-least NOTE tells what is missing; NOTE: a ledger head of Guardian's own "
+                "log"},
         {CODE_DENIED_BY_RULE, "a rule denies it", NULL},
         {CODE_DENIED_BY_ROLE, "your role may not do this",
                 "/etc/guardian/policies/roles.yaml says who has which role"},

@@ -243,7 +243,8 @@ static void decide_way(Enforce *e, Ask *a, EnforceNow now) {
         Code code = down ? CODE_OK : check_room(e, a, now);
         if (down) {
                 code = unavailable(e, now);
-                a->reason = ledger_down      ? "the ledger is not available"
+                a->reason = e->rollback      ? "the ledger lost records that it had acknowledged"
+                            : ledger_down    ? "the ledger is not available"
                             : e->gate_failed ? e->gate_issue
                                              : "governance is not available";
         }

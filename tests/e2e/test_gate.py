@@ -2,6 +2,8 @@
 """The gate or the ledger is away: what is refused, what goes on, what stands on record afterwards."""
 import json
 import os
+import select
+import shutil
 import signal
 import unittest
 
@@ -238,6 +240,30 @@ class Ledger(unittest.TestCase):
             g.until("the gate is back", lambda: g.status()["guardian"]["governance"] == "ready")
             self.assertEqual(g.ctl("--json", "propose", "restart_service", "web").json["code"], "ok")
             g.verify()
+
+    def test_an_older_copy_is_put_back(self):
+        """Good by itself, as verify says; Guardian remembers more of it, says so, and nothing that is governed runs."""
+        with Guardian(WEB) as g:
+            g.wait_boot()
+            now, old = os.path.join(g.state, "ledger"), os.path.join(g.dir, "old")
+            pid = g.host_pid(g.unit("ledger")["pid"])
+            pidfd = os.pidfd_open(pid)
+            self.addCleanup(os.close, pidfd)
+            os.kill(pid, signal.SIGSTOP)
+            shutil.copytree(now, old)
+            os.kill(pid, signal.SIGCONT)
+            g.ctl("propose", "restart_service", "web")
+            g.signal(signal.SIGSTOP)
+            os.kill(pid, signal.SIGKILL)
+            select.select([pidfd], [], [])
+            os.rename(now, now + ".away")
+            os.rename(old, now)
+            g.signal(signal.SIGCONT)
+            g.wait_log("error guardian: the ledger lost records that it had acknowledged: nothing that is governed runs size=")
+            r = g.ctl("--json", "propose", "restart_service", "web", code=4)
+            self.assertEqual((r.json["code"], r.json["reason"]),
+                             ("ledger_rollback", "the ledger lost records that it had acknowledged"))
+            self.assertEqual(g.status()["guardian"]["state"], "degraded")
 
     def test_ledger_on_a_full_disk(self):
         # a disk of its own for the state, seen only inside of the namespace
