@@ -146,10 +146,40 @@ static void judge(Boot *b, uint32_t u, UnitVerdict v, uint64_t now_us) {
                 begin_stop(b, now_us);
 }
 
+/* It runs, and has said how it is. */
+static bool is_settled(const BootUnit *x) {
+        return !x->down &&
+               (x->state == UNIT_RUNNING || x->state == UNIT_RELOADING || x->state == UNIT_EXITED) &&
+               (x->verdict == UNIT_VERDICT_PASSED || x->verdict == UNIT_VERDICT_DEGRADED);
+}
+
+/* An operator started it before its turn: what it said already it will not say again. */
+static void take_over(Boot *b, uint32_t u, uint64_t now_us) {
+        BootUnit *x = &b->units[u];
+        x->asked = x->taken_over = true;
+        x->start_us = now_us;
+        if (is_settled(x)) {
+                judge(b, u, x->verdict, now_us);
+                return;
+        }
+        if (x->early_spawned)
+                mark_spawned(b, u);
+        if (x->ready) {
+                x->ready_us = now_us;
+                release(b, u);
+        }
+        if (x->state == UNIT_STOPPING || x->state == UNIT_BACKOFF)
+                push(b, BOOT_ORDER_START, u, PLAN_NONE);
+}
+
 static void start_or_skip(Boot *b, uint32_t u, uint64_t now_us) {
         BootUnit *x = &b->units[u];
         if (x->asked || x->boot_done || !starting_allowed(b))
                 return;
+        if (!x->down) {
+                take_over(b, u, now_us);
+                return;
+        }
         uint32_t cause = failed_need(b, u);
         if (cause != PLAN_NONE) {
                 push(b, BOOT_ORDER_SKIP, u, cause);
@@ -232,6 +262,7 @@ void boot_begin(Boot *b, uint64_t now_us) {
 }
 
 void boot_unit_spawned(Boot *b, uint32_t unit, uint64_t now_us) {
+        b->units[unit].early_spawned = !b->units[unit].asked;
         if (b->units[unit].asked && !b->units[unit].boot_done)
                 mark_spawned(b, unit);
         go_on(b, now_us);
@@ -329,7 +360,7 @@ static void drop_starts(Boot *b) {
                 BootOrder o = boot_next(b);
                 if (o.type == BOOT_ORDER_START) {
                         b->units[o.unit].asked = false;
-                        b->units[o.unit].down = true;
+                        b->units[o.unit].down = !b->units[o.unit].taken_over;
                 } else if (o.type != BOOT_ORDER_VALIDATE)
                         push(b, o.type, o.unit, o.cause);
         }
@@ -355,18 +386,29 @@ void boot_stop(Boot *b, uint64_t now_us) {
 void boot_unit_state(Boot *b, uint32_t unit, UnitState state, bool down, uint64_t now_us) {
         BootUnit *x = &b->units[unit];
         x->down = down;
+        x->state = state;
         x->quarantined = state == UNIT_QUARANTINED;
+        if (!x->asked && (down || state == UNIT_BACKOFF || state == UNIT_STOPPING))
+                x->ready = x->early_spawned = false;
         count_bad(b, unit);
         if (b->stopping) {
                 if (down)
                         stopped(b, unit);
                 return;
         }
-        /* stopped by an operator before its verdict: the stage must not wait for ever */
-        if (down && x->asked && !x->boot_done && starting_allowed(b)) {
-                judge(b, unit, UNIT_VERDICT_DEGRADED, now_us);
+        /* stopped by an operator before its verdict, or started by one before its turn: the stage must not
+         * wait for ever */
+        if ((down || is_settled(x)) && x->asked && !x->boot_done && starting_allowed(b)) {
+                judge(b, unit, down ? UNIT_VERDICT_DEGRADED : x->verdict, now_us);
                 go_on(b, now_us);
         }
+}
+
+void boot_unit_held(Boot *b, uint32_t unit, uint64_t now_us) {
+        if (!b->units[unit].asked || b->units[unit].boot_done || !starting_allowed(b))
+                return;
+        judge(b, unit, UNIT_VERDICT_DEGRADED, now_us);
+        go_on(b, now_us);
 }
 
 /* ---- reports */

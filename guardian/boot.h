@@ -39,6 +39,8 @@ typedef struct BootUnit {
         bool asked, spawned, ready, down, quarantined;
         bool stop_ordered, boot_done; /* boot_done: has its verdict of the boot */
         bool released, counted_bad, stop_counted;
+        bool taken_over, early_spawned; /* started before the boot asked for it */
+        UnitState state;
         bool validate_ordered;
         uint32_t waits; /* needs not ready yet; during a stop: dependents not down yet */
         uint64_t start_us, ready_us, validated_us; /* 0: not yet; absolute */
@@ -82,6 +84,8 @@ void boot_unit_ready(Boot *b, uint32_t unit, uint64_t now_us);                  
 void boot_unit_verdict(Boot *b, uint32_t unit, UnitVerdict v, uint64_t now_us); /* CMD_VERDICT */
 /* CMD_STATE: down as unit_is_down() says; `state` for the quarantine rule. */
 void boot_unit_state(Boot *b, uint32_t unit, UnitState state, bool down, uint64_t now_us);
+/* It is pinned down, and has no process: until that ends it says nothing more. */
+void boot_unit_held(Boot *b, uint32_t unit, uint64_t now_us);
 /* Ordered stop of everything, reverse of the start, dependents first. Works at any time, also while booting.
  */
 void boot_stop(Boot *b, uint64_t now_us);

@@ -73,6 +73,9 @@ static void step_one(Manager *m, const UnitQueueItem *item) {
         /* A stop that had nothing to do says so here, in the order of events: a start may have been queued before it. */
         if (item->event.type == EV_STOP && unit_is_down(&u->machine))
                 boot_unit_state(&m->boot, u->index, unit_machine_state(&u->machine), true, clock_boot_us());
+        if (u->machine.pin == PIN_STATE_DOWN &&
+                (unit_is_down(&u->machine) || unit_machine_state(&u->machine) == UNIT_BACKOFF))
+                boot_unit_held(&m->boot, u->index, clock_boot_us());
         if (r == UNIT_STEP_PINNED || r == UNIT_STEP_REFUSED)
                 govern_unit_refused(u, r == UNIT_STEP_PINNED                      ? "the unit is pinned"
                                        : u->machine.phase == PHASE_QUARANTINED ? "the unit is quarantined; reset clears it"

@@ -68,6 +68,29 @@ class Abort(unittest.TestCase):
             self.assertEqual({u["name"] for u in g.ctl("--json", "status", "--failed").json["units"]}, {"stuck", "needs"})
             g.stop_clean()
 
+    def test_what_operators_do_meanwhile_holds_up_no_boot(self):
+        """A unit pinned down, or started, before its turn: the stages go on to the end."""
+        slow = service("/bin/sh -c 'while [ ! -e @DIR@/go ]; do sleep 0.05; done'", chunk={"Priority": "2"},
+                       service={"Type": "oneshot"})
+        units = {"slow.chunk": slow, "last.chunk": service("/bin/sleep 1000", chunk={"Priority": "5"})}
+        for name in ("pinned", "early", "gone"):
+            units[name + ".chunk"] = service("/bin/sleep 1000", chunk={"Priority": "4"})
+        with Guardian(units, core=False) as g:
+            g.until("it answers", lambda: g.ctl_any("status").code == 0)
+            g.ctl("pin", "pinned", "down")
+            g.ctl("start", "early", "gone")
+            g.ctl("stop", "gone")
+            open(os.path.join(g.dir, "go"), "w").close()
+            g.wait_log("boot degraded")
+            states = {u["name"]: (u["state"], u["verdict"]) for u in g.status()["units"]}
+            self.assertEqual(states["pinned"], ("inactive", "pending"))
+            for name in ("early", "gone", "last"):
+                self.assertEqual(states[name], ("running", "passed"))
+            g.ctl("unpin", "pinned")
+            g.ctl("start", "pinned")
+            self.assertEqual(g.status()["guardian"]["state"], "running")
+            g.stop_clean()
+
     def test_start_retries(self):
         keys = {"Type": "notify", "Restart": "no"}
         for retries in ("1", "0"):

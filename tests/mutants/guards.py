@@ -161,6 +161,10 @@ guard("worker-slow", "guardian/worker.c", "return w->n_running < AT_A_TIME + w->
 
 # ---- units (guardian/unit-state*.c, boot.c)
 guard("boot-abort", "guardian/boot.c", "b->aborted_by = u;", "", "guardian-boot")
+guard("boot-takes-over", "guardian/boot.c", "        if (!x->down) {\n                take_over(b, u, now_us);",
+      "        if (false) {\n                take_over(b, u, now_us);", "guardian-boot")
+guard("boot-held", "guardian/boot.c", "if (!b->units[unit].asked || b->units[unit].boot_done || !starting_allowed(b))\n                return;",
+      "return;", "guardian-boot")
 guard("can-fail", "guardian/unit-state-policy.c", "s->m->config->can_fail ? UNIT_VERDICT_DEGRADED : UNIT_VERDICT_FAILED",
       "UNIT_VERDICT_DEGRADED", "guardian-unit-state")
 guard("pin-down", "guardian/unit-state-actions.c", "return s->m->pin == PIN_STATE_DOWN;", "return s->m->pin == PIN_STATE_DOWN && false;",

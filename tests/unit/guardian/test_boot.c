@@ -262,6 +262,88 @@ START_TEST(an_operators_stop_does_not_hang_the_stage) {
 }
 END_TEST
 
+static void state(const char *name, UnitState s) {
+        boot_unit_state(&boot, at(name), s, false, now += 1000);
+}
+
+/* An operator's start of a unit whose turn has not come: what it said before it was asked is not said again.
+ */
+START_TEST(started_before_its_turn) {
+        unit("a", 1000), unit("ran", 2000), unit("spawned", 2000), unit("ready", 2000), unit("gone", 2000);
+        unit("crashed", 2000), unit("user", 2000), unit("z", 3000);
+        add_ref(units[6], &units[6]->after, "ready");
+        begin(false);
+        state("ran", UNIT_STARTING);
+        up("ran");
+        state("ran", UNIT_RUNNING);
+        state("spawned", UNIT_STARTING);
+        spawned("spawned");
+        state("ready", UNIT_STARTING);
+        spawned("ready");
+        ready("ready");
+        state("ready", UNIT_VALIDATING);
+        state("gone", UNIT_STARTING);
+        up("gone");
+        state("gone", UNIT_RUNNING);
+        down("gone", UNIT_INACTIVE);
+        state("crashed", UNIT_STARTING);
+        up("crashed");
+        state("crashed", UNIT_BACKOFF);
+        ck_assert_str_eq(orders(), "| +a");
+        up("a");
+        ck_assert_str_eq(orders(), "?a | +crashed +gone +user");
+        spawned("gone");
+        spawned("user");
+        ck_assert_str_eq(orders(), "");
+        spawned("crashed");
+        ck_assert_str_eq(orders(), "?crashed ?gone ?ready ?spawned ?user");
+        verdict("spawned", UNIT_VERDICT_PASSED);
+        verdict("ready", UNIT_VERDICT_PASSED);
+        verdict("gone", UNIT_VERDICT_PASSED);
+        verdict("user", UNIT_VERDICT_PASSED);
+        ck_assert_str_eq(orders(), "");
+        state("crashed", UNIT_RUNNING); /* its verdict is the same as before: not given again */
+        ck_assert_str_eq(orders(), "| +z");
+        up("z");
+        ck_assert_str_eq(orders(), "?z booted");
+        ck_assert_int_eq(boot.state, BOOT_RUNNING);
+        done();
+}
+END_TEST
+
+START_TEST(what_is_taken_over_is_stopped) {
+        unit("a", 1000), unit("b", 2000);
+        begin(false);
+        state("b", UNIT_STARTING);
+        up("b");
+        state("b", UNIT_BACKOFF);
+        ck_assert_str_eq(orders(), "| +a");
+        up("a");
+        boot_stop(&boot, now); /* the start of b is not carried out any more */
+        ck_assert_str_eq(orders(), "| -b");
+        done();
+}
+END_TEST
+
+START_TEST(a_pin_does_not_hang_the_stage) {
+        unit("a", 1000), unit("b", 2000), unit("c", 3000);
+        begin(false);
+        boot_unit_held(&boot, at("b"), now); /* not its turn yet */
+        up("a");
+        ck_assert_str_eq(orders(), "| +a ?a | +b");
+        boot_unit_held(&boot, at("b"), now);
+        ck_assert_str_eq(orders(), "| +c");
+        up("c");
+        boot_unit_held(&boot, at("c"), now);
+        ck_assert_str_eq(orders(), "?c booted");
+        ck_assert_int_eq(boot.state, BOOT_DEGRADED);
+        state("b", UNIT_STARTING); /* unpinned */
+        up("b");
+        ck_assert_int_eq(boot.state, BOOT_RUNNING);
+        done();
+}
+END_TEST
+
 START_TEST(units_that_do_not_boot_are_left_alone) {
         unit("a", 3000), unit("b", 3000)->enabled = false;
         begin(false);
@@ -305,4 +387,5 @@ END_TEST
 SUITE_MAIN("boot", stages_follow_verdicts, readiness_gates_inside_a_stage, a_failed_requirement_skips,
         a_soft_dependency_only_waits, a_critical_failure_aborts, keep_on_abort_stops_nothing,
         a_stop_while_booting_starts_nothing_more, degraded_follows_the_units,
-        an_operators_stop_does_not_hang_the_stage, units_that_do_not_boot_are_left_alone, the_document)
+        an_operators_stop_does_not_hang_the_stage, started_before_its_turn, what_is_taken_over_is_stopped,
+        a_pin_does_not_hang_the_stage, units_that_do_not_boot_are_left_alone, the_document)
