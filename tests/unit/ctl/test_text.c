@@ -83,6 +83,21 @@ START_TEST(control_characters_do_not_pass) {
         ck_assert_str_eq(printed, "a\tb?c");
 }
 END_TEST
+/* U+009B is "ESC [" in one character; its neighbours in the encoding are letters. */
+START_TEST(nor_do_those_of_c1) {
+        PRINTED(text_wrap(0, 0,
+                "a\xc2\x9b"
+                "2J \xc2\xa0\xc3\x9b"));
+        ck_assert_str_eq(printed, "a?2J \xc2\xa0\xc3\x9b\n");
+        PRINTED(text_cell("a\xc2\x9d"
+                          "b",
+                8, true));
+        ck_assert_str_eq(printed, "a?b\n");
+        PRINTED(text_clean(str_of("a\tb\xc2\x80\xc2\x9f"
+                                  "c\xc2")));
+        ck_assert_str_eq(printed, "a\tb??c\xc2");
+}
+END_TEST
 
 START_TEST(cells_count_characters_not_bytes) {
         PRINTED(text_cell("\xc3\xa4\xc3\xb6\xc3\xbc", 5, false));
@@ -120,6 +135,7 @@ int main(void) {
         tcase_add_test(tc, a_long_word_is_not_cut);
         tcase_add_test(tc, no_text_is_a_question_mark);
         tcase_add_test(tc, control_characters_do_not_pass);
+        tcase_add_test(tc, nor_do_those_of_c1);
         tcase_add_test(tc, cells_count_characters_not_bytes);
         tcase_add_test(tc, small_words);
         suite_add_tcase(s, tc);
