@@ -155,6 +155,10 @@ static void act_unit(ManagedUnit *u, const ActionRequest *r) {
                 act_over(u->m, r, OUTCOME_FAILED, text);
                 return;
         }
+        if (u->m->stopping && (ev.type == EV_START || ev.type == EV_RESTART)) { /* else the stop would not end */
+                act_over(u->m, r, OUTCOME_FAILED, "Guardian is stopping");
+                return;
+        }
         bool quarantine = strcmp(r->action, "quarantine_component") == 0;
         if (quarantine && u->machine.pin == PIN_STATE_UP) {
                 act_over(u->m, r, OUTCOME_FAILED, "the unit is pinned up");

@@ -268,11 +268,17 @@ static void on_signal(uv_signal_t *h, int sig) {
         manager_stop(m, m->exit_status_set ? m->exit_status : 0, strsignal(sig));
 }
 
+/* Those whose turn to stop has not come are told as well, or they would be restarted. */
 static void kill_everything(Manager *m) {
         group_root_refresh(&m->groups);
-        for (uint32_t i = 0; i < m->n_units; i++)
-                if (m->units[i].group_ready)
-                        group_signal(&m->units[i].group, SIGKILL, 0);
+        for (uint32_t i = 0; i < m->n_units; i++) {
+                ManagedUnit *u = &m->units[i];
+                if (!unit_is_down(&u->machine))
+                        unit_feed(u, (UnitEvent){.type = EV_STOP, .force = true}, 0);
+                if (u->group_ready)
+                        group_signal(&u->group, SIGKILL, 0);
+        }
+        manager_pump(m);
 }
 
 void manager_stop(Manager *m, int exit_status, const char *why) {

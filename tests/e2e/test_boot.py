@@ -136,6 +136,37 @@ class Boot(unittest.TestCase):
             self.assertEqual(g.wait(), 0)
             self.assertRegex(g.log, "unit ended unit=stubborn by=signal status=9")
 
+    def test_second_signal_ends_those_whose_turn_has_not_come(self):
+        """They are not restarted, to be asked again for an hour."""
+        deaf = {"Restart": "always", "TimeoutStopSec": "1h"}
+        text = "/bin/sh -c 'trap \"\" TERM; echo ignoring; while :; do sleep 1; done'"
+        with Guardian({"early.chunk": service(text, chunk={"Priority": "3"}, service=deaf),
+                       "late.chunk": service(text, chunk={"Priority": "4"}, service=deaf)}) as g:
+            g.wait_boot()
+            for name in ("early", "late"):
+                g.wait_log(name + ": ignoring")
+            g.signal(signal.SIGTERM)
+            g.wait_log("stopping reason=")
+            g.signal(signal.SIGTERM)
+            self.assertEqual(g.wait(), 0)
+            self.assertEqual(g.log.count(": ignoring"), 2)
+
+    def test_nothing_is_started_by_a_guardian_that_stops(self):
+        """A restart asked for meanwhile would make the stop wait for ever for a unit that is up again."""
+        text = "/bin/sh -c 'trap \"\" TERM; echo ignoring; while [ ! -e @DIR@/go ]; do sleep 0.05; done'"
+        with Guardian({"slow.chunk": service(text, service={"TimeoutStopSec": "1h"}),
+                       "x.chunk": service("/bin/sleep 1000", chunk={"Priority": "4", "Heal": "restart_service"})}) as g:
+            g.wait_boot()
+            g.wait_log("slow: ignoring")
+            g.signal(signal.SIGTERM)
+            g.wait_log("unit ended unit=x")
+            for argv in (("restart", "slow"), ("start", "x"), ("restart", "x"), ("propose", "restart_service", "x"),
+                         ("restart", "mesh"), ("restart", "ledger")):
+                self.assertIn("Guardian is stopping", g.ctl(*argv, code=1).err)
+            open(os.path.join(g.dir, "go"), "w").close()
+            self.assertEqual(g.wait(), 0)
+            self.assertEqual(g.log.count("unit ended unit=x"), 1)
+
     def test_shutdown_with_a_status(self):
         with Guardian({"base.chunk": USER["base.chunk"]}) as g:
             g.wait_boot()
