@@ -128,7 +128,9 @@ static int boot_set(Options *o) {
                 if (m)
                         m->unit_soft_nofile = soft;
                 r = m ? manager_init(m, o, set, plan) : -ENOMEM;
-                if (r < 0) {
+                if (r == -EADDRINUSE) { /* said by who found it */
+                        status = EXIT_PREFLIGHT;
+                } else if (r < 0) {
                         log_error("can't start", LOG_ERRNO(r));
                         status = EXIT_INTERNAL;
                 } else {

@@ -2,6 +2,7 @@
 #include "guardian/manager.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "guardian/preflight.h"
 #include "guardian/verbs.h"
 #include "supervisor/pid1.h"
 #include <errno.h>
@@ -10,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* How long what is left of an ordered stop may take after TERM before it gets KILL. */
 static const uint64_t LEFTOVER_GRACE_US = 5000000;
+
+enum { LOCK_PAUSE_MS = 100, LOCK_TRIES = 50 };
 
 EnforceNow manager_now(void) {
         return (EnforceNow){clock_boot_us(), clock_wall_ns()};
@@ -381,14 +385,43 @@ static int load_manifest(Manager *m) {
         return r;
 }
 
+/* Held as long as we live, and let go of by the kernel. The pause marker and the spool are one Guardian's. */
+static int lock_state_dir(Manager *m) {
+        static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+        m->state_lock_fd = open(m->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (m->state_lock_fd < 0)
+                return -errno;
+        /* one that was killed may not be gone yet */
+        for (int i = 0; flock(m->state_lock_fd, LOCK_EX | LOCK_NB) < 0; i++) {
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return -errno;
+                if (m->ledger == PLAN_NONE || i == LOCK_TRIES)
+                        return -EADDRINUSE;
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 static int init_state_dir(Manager *m) {
         m->state_dir[0] = 0;
         struct stat st;
         if (stat(m->opt->state_dir, &st) < 0 || !S_ISDIR(st.st_mode))
                 return 0; /* pre-flight has decided whether a unit needs it */
         snprintf(m->state_dir, sizeof(m->state_dir), "%s/guardian", m->opt->state_dir);
-        if (make_dir(m->state_dir, 0700) < 0)
+        int r = directory_make(m->state_dir, 0700, getuid());
+        if (r == 0)
+                r = lock_state_dir(m);
+        if (r == -EADDRINUSE && m->ledger != PLAN_NONE) {
+                log_error("pre-flight failed", LOG_STR("check", "state"), LOG_STR("dir", m->opt->state_dir),
+                        LOG_STR("reason", "another Guardian uses this state directory"), LOG_STR("hint", "--state DIR"));
+                return r;
+        }
+        if (r < 0) {
+                log_warning("no pause marker and no spool of ungated acts", LOG_STR("dir", m->state_dir),
+                        LOG_STR("reason", r == -EADDRINUSE ? "another Guardian uses this state directory" : strerror(-r)),
+                        LOG_STR("hint", "--state DIR"));
                 m->state_dir[0] = 0;
+        }
         return 0;
 }
 
@@ -396,7 +429,7 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
         m->opt = opt;
         m->set = set;
         m->plan = plan;
-        m->notify_dir_fd = -1;
+        m->notify_dir_fd = m->state_lock_fd = -1;
         list_init(&m->waiters);
         list_init(&m->followers);
         list_init(&m->person_links);
@@ -529,6 +562,8 @@ unsigned manager_free(Manager *m) {
                 close(m->notify_dir_fd);
                 rmdir(m->notify_dir);
         }
+        if (m->state_lock_fd >= 0)
+                close(m->state_lock_fd);
         free(m->queue);
         free(m->units);
         return hanging;

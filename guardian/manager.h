@@ -147,6 +147,7 @@ struct Manager {
         Spool *spool;
         Marker marker;
         char state_dir[1100]; /* STATE/guardian, "" without */
+        int state_lock_fd;
         int notify_dir_fd;
         char notify_dir[1200];
 

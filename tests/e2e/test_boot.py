@@ -187,6 +187,22 @@ class Boot(unittest.TestCase):
                 other.wait_log("another Guardian uses this runtime directory")
             self.assertEqual(g.status()["guardian"]["state"], "running")
 
+    def test_two_guardians_and_one_state_directory(self):
+        """The second is kept out; an ungoverned one goes without, and its pause is not the first one's."""
+        with Guardian({"base.chunk": USER["base.chunk"]}) as g:
+            g.wait_boot()
+            with Guardian({"base.chunk": USER["base.chunk"]}, state=g.state) as other:
+                other.wait_log("another Guardian uses this state directory")
+                self.assertEqual(other.wait(), 71)
+            with Guardian({"base.chunk": USER["base.chunk"]}, state=g.state, core=False) as other:
+                other.wait_boot()
+                other.ctl("pause", "a test")
+                other.ctl("break-glass", "--reason", "a test", "--ttl", "1min", code=1)
+                self.assertRegex(other.log, "another Guardian uses this state directory")
+                other.stop_clean()
+            self.assertEqual(os.listdir(os.path.join(g.state, "guardian")), [])
+            g.stop_clean()
+
     def test_without_core_set(self):
         with Guardian({"base.chunk": service("/bin/sleep 1000", chunk={"Heal": "restart_service"})}, core=False) as g:
             g.wait_boot()
