@@ -476,10 +476,7 @@ int manager_init(Manager *m, Options *opt, UnitSet *set, Plan *plan) {
                 r = watch_signals(m);
         if (r == 0)
                 r = govern_init(m);
-        if (r < 0)
-                return r;
-        open_notify_dir(m);
-        return 0;
+        return r;
 }
 
 static void on_walk_close(uv_handle_t *h, void *arg) {
@@ -489,6 +486,7 @@ static void on_walk_close(uv_handle_t *h, void *arg) {
 }
 
 int manager_run(Manager *m) {
+        open_notify_dir(m); /* not before the runtime directory is known to be ours */
         const char *role = getpid() == 1 ? "pid1" : "subreaper";
         log_notice("guardian starts", LOG_STR("role", role), LOG_U64("pid", (uint64_t)getpid()), LOG_STR("version", GUARDIAN_VERSION),
                 LOG_U64("units", m->n_units), LOG_STR("containment", group_kind_name(m->groups.kind)));

@@ -182,9 +182,12 @@ class Boot(unittest.TestCase):
     def test_a_second_guardian_is_kept_out(self):
         with Guardian({"base.chunk": USER["base.chunk"]}) as g:
             g.wait_boot()
+            before = sorted(os.listdir(g.runtime))
             other = Guardian({"base.chunk": USER["base.chunk"]}, core=False, args=["--runtime", g.runtime])
             with other:
                 other.wait_log("another Guardian uses this runtime directory")
+                self.assertEqual(other.wait(), 71)
+            self.assertEqual(sorted(os.listdir(g.runtime)), before)  # it took nothing away
             self.assertEqual(g.status()["guardian"]["state"], "running")
 
     def test_two_guardians_and_one_state_directory(self):
