@@ -117,6 +117,8 @@ class Watchdog(unittest.TestCase):
         with open(os.path.join(g.dir, "mute.py"), "w") as f:
             f.write(DOG.replace("WATCHDOG=1\\n", "").replace("sys.argv[1]", "'/nonexistent'"))
         with g:
+            g.wait_boot()
+            g.wait_log("unit ended unit=mute")
             u = g.until("a restart", lambda: (lambda d: d if d["restarts"] else None)(g.unit("mute")))
             self.assertEqual(u["last_exit"]["reason"], "watchdog")
 
