@@ -20,7 +20,8 @@ HEALED = service("/bin/sleep 1000", chunk={"Heal": "restart_service"}, service={
 
 class Storm(unittest.TestCase):
     def test_storm(self):
-        self.assertEqual(crash.storm(POINTS, SEED), [])
+        bad, unmet = crash.storm(POINTS, SEED)
+        self.assertEqual((bad, unmet), ([], []))
 
     def test_two_instances_and_strays_are_seen(self):
         eye = crash.Eye()

@@ -117,7 +117,7 @@ def test_a_mesh_that_goes():
         i.mesh.send("EVENT", b"no json", TYPE="unit.state", SOURCE="guardian")
         i.invoke(2, "avn_core.make_coffee")
         assert i.mesh.expect("RESULT")["REQ"] == 2
-        assert "the mesh refused" in i.said() and "event not understood" in i.said(), i.said()
+        assert "the mesh refused" in i.said() and "an event does not say what its type says" in i.said(), i.said()
 
 
 tap.run(globals())

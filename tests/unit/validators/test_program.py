@@ -87,7 +87,7 @@ def test_too_many_directories():
         v.control.expect("READY")
     with start(*[POLICIES] * 9) as v:
         assert v.wait() == 1
-        assert "too many policy directories" in v.said(), v.said()
+        assert "more policy directories than a chunk takes" in v.said(), v.said()
 
 
 RULE = "  - {id: %s, layer: %s, severity: high, require: 'payload.n > 1', message: m%s}\n"
@@ -95,7 +95,7 @@ BROKEN = [
     ("fail_fast: [syntaks]\nrules: []\n", "'syntaks' is no layer"),
     ("fail_fast: [[a]]\nrules: []\n", "validation.yaml:2"),
     ("rules:\n" + RULE % ("a", "syntax", ""), "the layer syntax is the payload's schema"),
-    ("rules:\n" + RULE % ("a", "semantic", "") + RULE % ("a", "security", ""), "the id 'a' is taken"),
+    ("rules:\n" + RULE % ("a", "semantic", "") + RULE % ("a", "security", ""), "a rule of the id 'a' stands above already"),
     ("rules:\n" + RULE % ("a", "semantics", ""), "semantic"),
     ("rules:\n" + RULE % ("a", "semantic", ", types: ['A b']"), "'A b' can't stand here"),
     ("rules:\n" + RULE % ("a", "semantic", ", types: [" + ", ".join("t%d.x" % i for i in range(17)) + "]"), "can't stand here"),
@@ -126,7 +126,7 @@ def test_rules_that_are_refused():
         with open(path, "w") as f:
             f.truncate((1 << 20) + 1)
         status, said = chunk.run(PROGRAM, "--check", POLICIES, own)
-        assert status == 65 and "over 1 MiB" in said, (status, said)
+        assert status == 65 and "at most 1 MiB" in said, (status, said)
 
 
 def test_lists_in_a_payload():
@@ -153,9 +153,9 @@ def test_files_that_are_missing():
         shutil.copytree(POLICIES, policies)
         os.unlink(os.path.join(policies, "validation.yaml"))
         status, said = chunk.run(PROGRAM, "--check", policies)
-        assert status == 65 and "no policy directory has it" in said, (status, said)
+        assert status == 65 and "in none of the policy directories" in said, (status, said)
         with start(policies) as v:
-            assert v.wait() == 1 and "no policy directory has it" in v.said(), v.said()
+            assert v.wait() == 1 and "in none of the policy directories" in v.said(), v.said()
         shutil.copy(os.path.join(POLICIES, "validation.yaml"), policies)
         schemas = os.path.join(policies, "schemas")
         with open(os.path.join(policies, "events.yaml")) as f:
