@@ -233,6 +233,7 @@ guard("mesh-binding", MESH, "if (unit && !binding_may_publish(b, type)) {", "if 
 guard("mesh-subscribe-binding", "chunks/mesh/mesh-deliver.c",
       "} else if (unit && !binding_may_subscribe(registry_find(&c->registry, p->unit), pattern)) {",
       "} else if (unit && false) {", "mesh-core")
+guard("mesh-person-ledger", MESH, "if (person && !c->ops->attached(c->user)) {", "if (false) {", "mesh-core")
 guard("mesh-publishers", MESH, "if (!listed) {", "if (!listed && false) {", "mesh-core")
 guard("mesh-trust", MESH, "if (t && trust < t->trust_floor)", "if (t && trust < t->trust_floor && false)", "mesh-core")
 guard("mesh-person-rate", MESH, "!token_buckets_take(&c->persons, p->actor, now, &r->retry_after_ms))",
