@@ -66,13 +66,17 @@ void core_mint(ImmuneCore *c, const char *prefix, unsigned hex, char *out, size_
 
 ImmuneCmd *core_command(ImmuneCore *c, ImmuneCmdKind kind, const Buf *body) {
         size_t n = body ? body->len : 0;
-        CmdNode *node = calloc(1, sizeof(*node) + n);
+        CmdNode *node = malloc(sizeof(*node) + n);
 
         if (!node) {
                 c->error = -ENOMEM;
                 return NULL;
         }
-        node->cmd = (ImmuneCmd){.kind = kind, .ref = NO_INDEX, .incident = NO_INDEX};
+        /* Claims are most of its size, most commands have none, and a timer is one of each sample. */
+        memset(node, 0, offsetof(CmdNode, cmd.claims));
+        node->cmd.kind = kind;
+        node->cmd.ref = node->cmd.incident = NO_INDEX;
+        node->cmd.body = (Str){NULL, 0};
         if (n > 0) {
                 memcpy(node->body, body->data, n);
                 node->cmd.body = (Str){node->body, n};
