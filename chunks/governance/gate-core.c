@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef GUARDIAN_TEST_HOOKS
+GateFault gate_fault = GATE_FAULT_NONE;
+#endif
+
 int gate_new(GatePolicy *policy, const GateOps *ops, void *user, Gate **ret) {
         Gate *g = calloc(1, sizeof(*g));
         Request **requests = calloc(GATE_KNOWN_MAX, sizeof(Request *));
@@ -218,6 +222,10 @@ int gate_decide(Gate *g, const Msg *m) {
                         "the request id belongs to another request");
                 return 0;
         }
+        if (r && GATE_FAULTY(REPEATS) && !r->inflight && r->final) {
+                gate_request_forget(g, r);
+                r = NULL;
+        }
         if (r) {
                 g->stats.repeated++;
                 if (!r->inflight)
@@ -254,7 +262,7 @@ static int judge_answer(
                    gate_clock_went_back(&r->in->now, &in->now)) {
                 code = CODE_APPROVAL_EXPIRED;
                 why = "the question expired before it was answered: ask again";
-        } else if (strcmp(r->revision, g->policy->revision) != 0) {
+        } else if (strcmp(r->revision, g->policy->revision) != 0 && !GATE_FAULTY(NO_REVISION)) {
                 code = CODE_APPROVAL_MISMATCH;
                 why = "the policy changed since the question, so its approval is void: ask again";
         } else if (state != APPROVAL_APPROVED) {
@@ -263,10 +271,6 @@ static int judge_answer(
         }
         return judge(g, r, in, r->approval_id, code, why, index);
 }
-
-#ifdef GUARDIAN_TEST_HOOKS
-bool gate_fault_judge_twice;
-#endif
 
 int gate_answered(Gate *g, const Msg *m) {
         const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID), *digest = msg_bytes(m, TAG_DIGEST);
@@ -286,10 +290,8 @@ int gate_answered(Gate *g, const Msg *m) {
                         known ? "the approval is for another request" : "there is no such question");
                 return 0;
         }
-#ifdef GUARDIAN_TEST_HOOKS
-        if (gate_fault_judge_twice && r->inflight && r->in)
+        if (GATE_FAULTY(JUDGE_TWICE) && r->inflight && r->in)
                 r->inflight = false;
-#endif
         if (r->inflight)
                 return 0;
         if (r->final) {
@@ -426,7 +428,8 @@ int gate_started(Gate *g, const GateNow *now, Mode mode) {
                         gate_send_pending(g, g->requests[i]);
         for (unsigned i = 0; i < g->n_requests && !g->ended && rc == 0; i++) {
                 Request *r = g->requests[i];
-                if (!open_question(r) || r->state != APPROVAL_APPROVED || r->inflight)
+                if (!open_question(r) || r->state != APPROVAL_APPROVED || r->inflight ||
+                        GATE_FAULTY(FORGETS_ANSWER))
                         continue;
                 GateInput *in = malloc(sizeof(*in));
                 if (!in)

@@ -93,7 +93,25 @@ void gate_stats(const Gate *g, GateStats *ret);
 void gate_trust_json(const Gate *g, const char *component /* NULL: all */, const GateNow *now, JsonWriter *w);
 void gate_policy_json(const Gate *g, JsonWriter *w);
 
+/* Guards that tests/sim switches off to show that it notices; nothing of this is in a shipped build. Which
+ * rule each takes out stands in tests/sim/rules.txt. */
+#define GATE_FAULTS(X)                                                                                       \
+        X(JUDGE_TWICE, "gate_judges_twice")          /* an answer told twice is evaluated twice */           \
+        X(REPEATS, "gate_repeats")                   /* DECIDE told twice, too */                            \
+        X(FORGETS_ANSWER, "gate_forgets_answer")     /* an answer on record is not evaluated at the start */ \
+        X(NO_REVISION, "gate_no_revision")           /* an approval holds under another policy */            \
+        X(NO_BUDGET, "gate_no_budget")               /* budgets are not looked at */                         \
+        X(RELAXES_TOP, "gate_relaxes_top")           /* modes relax constitution and lockdown */             \
+        X(RELAXES_PEOPLE, "gate_relaxes_people")     /* and what persons ask for */                          \
+        X(RELAXES_ALWAYS, "gate_relaxes_always")     /* every mode relaxes */                                \
+        X(NO_WOULD, "gate_no_would")                 /* what enforce would have said is not recorded */      \
+        X(CLAIMS_ARE_FACTS, "gate_claims_are_facts") /* what a proposer says is a fact */
+#define X_FAULT(N, s) GATE_FAULT_##N,
+typedef enum GateFault { GATE_FAULT_NONE, GATE_FAULTS(X_FAULT) _GATE_FAULT_MAX } GateFault;
+#undef X_FAULT
 #ifdef GUARDIAN_TEST_HOOKS
-/* Guards switched off, so that the simulator can show that it notices. */
-extern bool gate_fault_judge_twice, gate_fault_no_budget;
+extern GateFault gate_fault;
+#define GATE_FAULTY(f) (gate_fault == GATE_FAULT_##f)
+#else
+#define GATE_FAULTY(f) false
 #endif

@@ -39,13 +39,15 @@ static bool autonomous(const GateInput *in) {
 
 /* Does the mode, or an admin's break-glass, relax what is not of the upper tiers? */
 static bool relaxed(const GateInput *in) {
-        if (!autonomous(in))
+        if (GATE_FAULTY(RELAXES_ALWAYS))
+                return true;
+        if (!autonomous(in) && !GATE_FAULTY(RELAXES_PEOPLE))
                 return in->break_glass && in->role >= ROLE_ADMIN;
         return in->mode == MODE_LOG_ONLY || (in->mode == MODE_ENFORCE_CRITICAL && !in->critical);
 }
 
 static bool rule_counts(const GateRule *g, const GateInput *in, bool relax) {
-        if (g->tier <= TIER_LOCKDOWN || g->effect == VERDICT_ALLOW)
+        if ((g->tier <= TIER_LOCKDOWN && !GATE_FAULTY(RELAXES_TOP)) || g->effect == VERDICT_ALLOW)
                 return true;
         if (relax)
                 return false;
@@ -159,15 +161,9 @@ static void match_rules(const GatePolicy *p, const GateInput *in, const RuleCont
 }
 
 /* Budgets hold in every mode: an empty one is a denial of the highest tier. */
-#ifdef GUARDIAN_TEST_HOOKS
-bool gate_fault_no_budget;
-#endif
-
 static bool budget_empty(const GateInput *in, GateDecision *d) {
-#ifdef GUARDIAN_TEST_HOOKS
-        if (gate_fault_no_budget)
+        if (GATE_FAULTY(NO_BUDGET))
                 return false;
-#endif
         bool empty = false;
         for (unsigned i = 0; i < in->n_budgets; i++) {
                 char id[48];
@@ -314,7 +310,8 @@ int gate_decision_body(const GateDecision *d, const GateInput *in, Buf *out) {
         gate_input_to_json(in, &w);
         write_rules(d, &w);
         json_kv_str(&w, "verdict", verdict_to_string((int)d->verdict));
-        json_kv_str(&w, "would", d->would != d->verdict ? verdict_to_string((int)d->would) : NULL);
+        json_kv_str(&w, "would",
+                d->would != d->verdict && !GATE_FAULTY(NO_WOULD) ? verdict_to_string((int)d->would) : NULL);
         json_object_end(&w);
         return json_finish(&w);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/governance/gate-input.h"
+#include "chunks/governance/gate-core.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -180,6 +181,8 @@ int gate_input_from_decide(GateInput *in, const Msg *m, char *why, size_t cap) {
                 r = refuse(why, cap, "%s", wrong);
         if (r == 0)
                 r = read_facts(m, TAG_CLAIM, in->claims, &in->n_claims, why, cap);
+        if (r == 0 && GATE_FAULTY(CLAIMS_ARE_FACTS))
+                r = read_facts(m, TAG_CLAIM, in->facts, &in->n_facts, why, cap);
         if (r == 0)
                 r = read_labels(in, m, why, cap);
         if (r < 0)

@@ -175,7 +175,7 @@ void ledger_core_attach(LedgerCore *core, const char *writer, uint32_t epoch, ui
                 ret->code = core->state == LEDGER_FAILED ? "ledger_failed" : "E.UNAVAILABLE";
                 return;
         }
-        if (hash && !holds(core, w, index, hash)) {
+        if (hash && !holds(core, w, index, hash) && !LEDGER_FAULTY(NO_ROLLBACK)) {
                 ret->code = "ledger_rollback";
                 return;
         }
@@ -223,18 +223,12 @@ static const char *check_form(WriterId writer, const Record *r, const char **why
         return NULL;
 }
 
-#ifdef GUARDIAN_TEST_HOOKS
-bool ledger_fault_no_intent_check, ledger_fault_no_dedup;
-#endif
-
 static const char *check_intent(LedgerCore *core, const Record *r, const char **why) {
         Decision *d = find_decision(core, r->ref);
-#ifdef GUARDIAN_TEST_HOOKS
-        if (ledger_fault_no_intent_check) {
+        if (LEDGER_FAULTY(NO_INTENT_CHECK) || (d && LEDGER_FAULTY(INTENT_OF_OTHER))) {
                 core->n_intents_waiting++;
                 return NULL;
         }
-#endif
         if (!d)
                 return refuse("intent_refused", "ref is no decision of governance that allows", why);
         if (!r->has_request_id || !r->has_digest || memcmp(d->request_id, r->request_id, 16) != 0 ||
@@ -352,10 +346,8 @@ const char *ledger_core_append(
         Writer *w = &core->writers[id];
         if (!w->attached || r->epoch != w->epoch)
                 return refuse("E.CONFLICT", "not attached under that epoch", why);
-#ifdef GUARDIAN_TEST_HOOKS
-        if (ledger_fault_no_dedup && r->seq <= w->last_seq)
+        if (LEDGER_FAULTY(NO_DEDUP) && r->seq <= w->last_seq)
                 w->last_seq = r->seq - 1;
-#endif
         if (r->seq <= w->last_seq)
                 return repeated(core, (WriterId)id, r, waiter, ack, why);
         if (!w->fresh && r->seq != w->last_seq + 1)

@@ -178,8 +178,3 @@ const NoteKey *ledger_core_key(const LedgerCore *core);
 const uint8_t *ledger_core_log_id(const LedgerCore *core);
 /* "guardian.local/ledger/" and the log id in hex. cap > NOTE_ORIGIN_MAX. Returns out. */
 char *ledger_origin(const uint8_t log_id[16], char *out, size_t cap);
-
-#ifdef GUARDIAN_TEST_HOOKS
-/* Guards switched off, so that the simulator can show that it notices. */
-extern bool ledger_fault_no_intent_check, ledger_fault_no_dedup;
-#endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/ledger/service.h"
+#include "chunks/ledger/rights.h"
 #include "chunks/ledger/record-json.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
@@ -293,7 +294,7 @@ LogPage *ledger_service_page(LedgerService *s) {
                 Asked *a = container_of(it, Asked, node);
                 const Peer *p = find_peer(s, a->peer);
                 const char *writer = !p || p->p.person ? "" : p->p.guardian ? "guardian" : p->p.unit;
-                if (!ledger_core_settled(s->core, writer, a->stamp))
+                if (!ledger_core_settled(s->core, writer, a->stamp) && !LEDGER_FAULTY(NO_FENCE))
                         continue;
                 s->out = a;
                 break;

@@ -47,14 +47,14 @@ static Code check_who(Enforce *e, Ask *a, EnforceNow now) {
                 a->reason = "there is no such action";
                 return CODE_UNKNOWN_ACTION;
         }
-        if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role) {
+        if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role && !FAULTY(FAULT_NO_ROLES)) {
                 snprintf(a->text, sizeof(a->text), "your role is %s; it takes %s",
                         role_to_string((int)a->in->role), role_to_string((int)a->verb->role));
                 a->reason = a->text;
                 return CODE_DENIED_BY_ROLE;
         }
         bool proposer = a->in->kind == ACTOR_UNIT && strcmp(a->in->actor, e->proposer_unit) == 0;
-        if (a->in->kind != ACTOR_PERSON && !(proposer && a->verb->healing)) {
+        if (a->in->kind != ACTOR_PERSON && !(proposer && a->verb->healing) && !FAULTY(FAULT_UNIT_ASKS)) {
                 a->reason = "a unit may not ask for this";
                 return CODE_DENIED_BY_ROLE;
         }
@@ -97,9 +97,9 @@ static bool args_fit(const Ask *a) {
         return true;
 }
 
-static bool heal_listed(const Ask *a) {
-        for (unsigned i = 0; i < a->target.n_heal; i++)
-                if (str_eq(a->target.heal[i], a->verb->name))
+bool heal_listed(const EnforceTarget *t, const EnforceVerb *v) {
+        for (unsigned i = 0; i < t->n_heal; i++)
+                if (str_eq(t->heal[i], v->name))
                         return true;
         return FAULTY(FAULT_NO_HEAL);
 }
@@ -128,7 +128,7 @@ static Code check_target(Enforce *e, Ask *a) {
         }
         if (!a->verb->healing)
                 return CODE_OK;
-        if (!heal_listed(a)) {
+        if (!heal_listed(&a->target, a->verb)) {
                 a->reason = "the unit's Heal= does not list this action";
                 return CODE_HEAL_NOT_LISTED;
         }
@@ -143,6 +143,8 @@ static Code check_room(Enforce *e, Ask *a, EnforceNow now) {
                 if (!o || o->ungated || strcmp(o->r.target, a->unit) != 0)
                         continue;
                 if (!a->verb->healing && o->stage == STAGE_ASKED)
+                        continue;
+                if (FAULTY(FAULT_TWO_OPEN) || (FAULTY(FAULT_UNRECORDED) && o->stage == STAGE_RECORD))
                         continue;
                 a->reason = o->stage == STAGE_RECORD ? "a result on this unit is not on record yet"
                                                      : "another proposal on this unit is open";
@@ -220,6 +222,19 @@ static void run_governed(Enforce *e, Ask *a, EnforceNow now) {
         flow_ask_gate(e, p, now);
 }
 
+static bool is_bootstrap(const Ask *a) {
+        if (FAULTY(FAULT_BOOTSTRAP_WAITS))
+                return false;
+        return a->verb->bootstrap && a->verb->unit &&
+               (enforce_is_bootstrap_unit(a->unit) || FAULTY(FAULT_BOOTSTRAP_ANY));
+}
+
+static bool works_ungated(const Ask *a, bool down) {
+        if (FAULTY(FAULT_UNGATED_NONE))
+                return false;
+        return (down || FAULTY(FAULT_UNGATED_UP)) && (a->verb->ungated || FAULTY(FAULT_UNGATED_ALL));
+}
+
 static void decide_way(Enforce *e, Ask *a, EnforceNow now) {
         bool admin = a->in->kind == ACTOR_PERSON && a->in->role == ROLE_ADMIN;
         if (!e->cfg.has_gate) {
@@ -230,18 +245,19 @@ static void decide_way(Enforce *e, Ask *a, EnforceNow now) {
                         run_ungated(e, a, "governance absent", now);
                 return;
         }
-        if (admin && a->verb->bootstrap && a->verb->unit && enforce_is_bootstrap_unit(a->unit)) {
+        admin = admin || FAULTY(FAULT_UNGATED_ROLE);
+        if (admin && is_bootstrap(a)) {
                 run_ungated(e, a, "bootstrap", now);
                 return;
         }
-        bool ledger_down = ledger_state(e, now) != PART_READY;
+        bool ledger_down = ledger_state(e, now) != PART_READY && !FAULTY(FAULT_LEDGER_NOT_GATE);
         bool down = ledger_down || gate_state(e, now) != PART_READY;
-        if (down && admin && a->verb->ungated) {
+        if (admin && works_ungated(a, down)) {
                 run_ungated(e, a, ledger_down ? "ledger down" : "governance down", now);
                 return;
         }
         Code code = down ? CODE_OK : check_room(e, a, now);
-        if (down) {
+        if (down && !FAULTY(FAULT_DOWN_ASKS)) {
                 code = unavailable(e, now);
                 a->reason = e->rollback      ? "the ledger lost records that it had acknowledged"
                             : ledger_down    ? "the ledger is not available"

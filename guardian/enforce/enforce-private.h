@@ -75,6 +75,13 @@ typedef struct Glass {
         char actor[129], reason[513];
 } Glass;
 
+/* What an earlier Guardian wrote about a question: the state after it. */
+typedef struct OwnAnswer {
+        uint8_t request_id[16], digest[32];
+        ApprovalState state;
+        uint64_t index;
+} OwnAnswer;
+
 typedef struct CeilingAct {
         char target[129];
         uint64_t at_us;
@@ -90,6 +97,8 @@ struct Enforce {
                                   other forged */
         unsigned n_over;       /* ever written */
         Approvals approvals;
+        OwnAnswer answers[APPROVALS_MAX]; /* read back at the first attachment; the newest of each question */
+        unsigned n_answers;               /* ever written */
         RecordQueue records;
         List votes;   /* VoteInFlight */
         List spooled; /* Spooled */
@@ -160,6 +169,7 @@ void people_pending(Enforce *e, const Msg *m, EnforceNow now);
 void people_close(Enforce *e, Approval *a, ApprovalState state, const char *reason, EnforceNow now);
 void people_record_done(Enforce *e, VoteInFlight *v, const char *code, uint64_t index, EnforceNow now);
 void people_answered(Enforce *e, Approval *a, Proposal *p, uint64_t index, EnforceNow now);
+void people_read_answer(Enforce *e, const Msg *m);
 void people_tick(Enforce *e, EnforceNow now);
 uint64_t people_deadline(const Enforce *e);
 /* spool and ledger, ledger-side.c */
@@ -179,28 +189,72 @@ PartState ledger_state(const Enforce *e, EnforceNow now);
 /* Why nothing is decided now: the ledger if it is down, else the gate. */
 Code unavailable(const Enforce *e, EnforceNow now);
 void notice(Enforce *e, EnforceNow now);
+void early_take(Enforce *e, EnforceNow now);
+/* ask.c */
+bool heal_listed(const EnforceTarget *t, const EnforceVerb *v);
 uint64_t new_token(Enforce *e);
 void make_correlation(Enforce *e, Str given, char out[81]);
 
 /* tests/sim switches a guard off to show that the invariants notice; nothing of this is in a shipped build.
- */
-typedef enum EnforceFault {
-        FAULT_NONE,
-        FAULT_NO_DIGEST,      /* a verdict's digest is not compared */
-        FAULT_NO_INCARNATION, /* the last check ignores the incarnation */
-        FAULT_NO_USE_BY,      /* late verdicts and late acts run */
-        FAULT_NO_PAUSE,       /* the last check ignores pause */
-        FAULT_NO_LOCKDOWN,    /* the last check ignores the lockdown epoch */
-        FAULT_ACT_EARLY,      /* act before the intent is durable */
-        FAULT_NO_CLOSE,       /* open intents are not closed at attachment */
-        FAULT_NO_CEILING,
-        FAULT_REPEAT_UNKNOWN, /* an open intent of an earlier Guardian is carried out again */
-        FAULT_SELF_VOTE,      /* the requester's vote counts */
-        FAULT_NO_HEAL,        /* Heal= is not looked at */
-        FAULT_NO_RESEND,      /* unacknowledged appends are forgotten when the ledger restarts */
-        FAULT_NO_ANSWER,      /* what waits for a dead gate is never ended */
-        _FAULT_MAX
-} EnforceFault;
+ * Which rule each takes out stands in tests/sim/rules.txt. */
+#define ENFORCE_FAULTS(X)                                                                                    \
+        X(NO_DIGEST, "no_digest")               /* a verdict's digest is not compared */                     \
+        X(NO_REVISION, "no_revision")           /* an approval holds under another policy */                 \
+        X(ANY_STAGE, "any_stage")               /* a verdict on what is decided already counts */            \
+        X(NO_INCARNATION, "no_incarnation")     /* the last check ignores the incarnation */                 \
+        X(NO_VOID, "no_void")                   /* an end of the target voids nothing */                     \
+        X(NO_USE_BY, "no_use_by")               /* late verdicts and late acts run */                        \
+        X(NO_PAUSE, "no_pause")                 /* the last check ignores pause */                           \
+        X(NO_LOCKDOWN, "no_lockdown")           /* the last check ignores the lockdown epoch */              \
+        X(ACT_EARLY, "act_early")               /* act before the intent is durable */                       \
+        X(NO_CLOSE, "no_close")                 /* open intents are not closed at attachment */              \
+        X(REPEAT_UNKNOWN, "repeat_unknown")     /* an open intent of an earlier Guardian is run again */     \
+        X(NO_CEILING, "no_ceiling")             /* no bound of healing acts */                               \
+        X(NO_HEAL, "no_heal")                   /* Heal= is not looked at */                                 \
+        X(NO_RESEND, "no_resend")               /* what is unacknowledged is not sent again */               \
+        X(NO_REASK, "no_reask")                 /* a new gate is not asked what the old one left open */     \
+        X(NO_ANSWER, "no_answer")               /* what waits for a dead gate is never ended */              \
+        X(NO_EXPIRY, "no_expiry")               /* a question waits for ever */                              \
+        X(LAPSE_UNRECORDED, "lapse_unrecorded") /* expiry and void are not recorded */                       \
+        X(VOTE_EARLY, "vote_early")             /* a vote counts before it is durable */                     \
+        X(SELF_VOTE, "self_vote")               /* the requester's vote counts */                            \
+        X(UNIT_VOTE, "unit_vote")               /* so does a unit's */                                       \
+        X(VOTE_ROLE, "vote_role")               /* and an observer's */                                      \
+        X(DOUBLE_VOTE, "double_vote")           /* one uid votes twice */                                    \
+        X(INVENTED, "invented")                 /* what people said is taken from the gate */                \
+        X(ONE_VOTE, "one_vote")                 /* any number of votes is enough */                          \
+        X(TWO_OPEN, "two_open")                 /* a second proposal on a target */                          \
+        X(UNRECORDED, "unrecorded")             /* also while its last result is not on record */            \
+        X(RING_SILENT, "ring_silent")           /* what the ring drops is not counted */                     \
+        X(RING_UNBOUNDED, "ring_unbounded")     /* it never drops */                                         \
+        X(NO_ROLLBACK, "no_rollback")           /* ledger_rollback is an attachment like any other */        \
+        X(UNGATED_ROLE, "ungated_role")         /* anybody acts ungated */                                   \
+        X(UNGATED_UP, "ungated_up")             /* also while gate and ledger are up */                      \
+        X(UNGATED_ALL, "ungated_all")           /* any verb */                                               \
+        X(UNGATED_NONE, "ungated_none")         /* nothing works while the gate is down */                   \
+        X(BOOTSTRAP_ANY, "bootstrap_any")       /* every unit is a bootstrap unit */                         \
+        X(BOOTSTRAP_WAITS, "bootstrap_waits")   /* none is */                                                \
+        X(DOWN_ASKS, "down_asks")               /* a gate that is down is asked all the same */              \
+        X(LEDGER_NOT_GATE, "ledger_not_gate")   /* a ledger that is down does not count */                   \
+        X(NO_SILENCE, "no_silence")             /* a part that keeps silent is up */                         \
+        X(WRONG_PART, "wrong_part")             /* the code names the gate, whatever is down */              \
+        X(NO_SPOOL, "no_spool")                 /* an ungated act is not recorded */                         \
+        X(NO_IMPORT, "no_import")               /* the spool stays where it is */                            \
+        X(SPOOL_STOPS, "spool_stops")           /* a full spool stops supervision */                         \
+        X(GLASS_BOUNDS, "glass_bounds")         /* break-glass without reason or limit */                    \
+        X(GLASS_FULL, "glass_full")             /* break-glass with a full spool */                          \
+        X(NO_ROLES, "no_roles")                 /* a person's role is left to the gate */                    \
+        X(UNIT_ASKS, "unit_asks")               /* any unit asks for anything */                             \
+        X(SWITCH_ROLES, "switch_roles")         /* anybody pauses and breaks glass */                        \
+        X(MODE_WEAKER, "mode_weaker")           /* the weaker of --mode and the recorded mode wins */        \
+        X(MODE_DEFAULT, "mode_default")         /* without a record the mode is log_only */                  \
+        X(MODE_UNRECORDED, "mode_unrecorded")   /* a new mode is not recorded */                             \
+        X(CLAIMS_ARE_FACTS, "claims_are_facts") /* what a proposer says is a fact */                         \
+        X(NO_MARKER, "no_marker")               /* pause leaves no marker */                                 \
+        X(PAUSE_UNRECORDED, "pause_unrecorded") /* and no record */
+#define X_FAULT(N, s) FAULT_##N,
+typedef enum EnforceFault { FAULT_NONE, ENFORCE_FAULTS(X_FAULT) _FAULT_MAX } EnforceFault;
+#undef X_FAULT
 #ifdef GUARDIAN_TEST_HOOKS
 extern EnforceFault enforce_fault;
 #define FAULTY(f) (enforce_fault == (f))

@@ -158,7 +158,8 @@ PartState gate_state(const Enforce *e, EnforceNow now) {
                 return PART_DOWN;
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
                 const Proposal *p = e->open[i];
-                if (p && p->asked_us != NONE64 && now.boot_us - p->asked_us >= ENFORCE_DOWN_US)
+                if (p && p->asked_us != NONE64 && now.boot_us - p->asked_us >= ENFORCE_DOWN_US &&
+                        !FAULTY(FAULT_NO_SILENCE))
                         return PART_DOWN;
         }
         return PART_READY;
@@ -178,12 +179,15 @@ PartState ledger_state(const Enforce *e, EnforceNow now) {
         if (!e->ledger_attached || e->ledger_failed || e->rollback)
                 return PART_DOWN;
         uint64_t since = ledger_owes(e);
-        if (since != NONE64 && now.boot_us >= since && now.boot_us - since >= ENFORCE_DOWN_US)
+        if (since != NONE64 && now.boot_us >= since && now.boot_us - since >= ENFORCE_DOWN_US &&
+                !FAULTY(FAULT_NO_SILENCE))
                 return PART_STALLED;
         return e->ledger_ready && e->resync_us == NONE64 ? PART_READY : PART_DOWN;
 }
 
 Code unavailable(const Enforce *e, EnforceNow now) {
+        if (FAULTY(FAULT_WRONG_PART))
+                return CODE_GOVERNANCE_UNAVAILABLE;
         if (e->rollback)
                 return CODE_LEDGER_ROLLBACK;
         return ledger_state(e, now) != PART_READY ? CODE_LEDGER_UNAVAILABLE : CODE_GOVERNANCE_UNAVAILABLE;
@@ -219,21 +223,38 @@ static void gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
                 policy_state(e, m);
 }
 
+/*
+ * A gate is heard once it is validated, and about questions of an earlier Guardian once our own record of
+ * them is read: what people said is not the gate's to say.
+ */
+static bool may_hear(const Enforce *e, MsgType type) {
+        return e->gate_attached && (type == MSG_POLICY_STATE || !e->cfg.has_ledger || e->folded);
+}
+
+void early_take(Enforce *e, EnforceNow now) {
+        LIST_FOREACH_SAFE (it, nx, &e->early) {
+                EarlyMsg *k = container_of(it, EarlyMsg, node);
+                Msg m = {.type = k->type, .header = {k->header, k->n}, .fd = -1};
+                if (!may_hear(e, m.type))
+                        continue;
+                gate_msg(e, &m, now);
+                list_remove(&k->node);
+                free(k);
+                e->n_early--;
+        }
+}
+
 void enforce_gate_attached(Enforce *e, EnforceNow now) {
         e->gate_attached = true;
         e->gate_silent = false;
-        LIST_FOREACH (it, &e->early) {
-                const EarlyMsg *k = container_of(it, EarlyMsg, node);
-                Msg m = {.type = k->type, .header = {k->header, k->n}, .fd = -1};
-                gate_msg(e, &m, now);
-        }
-        early_clear(e);
+        early_take(e, now);
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
                 Proposal *p = e->open[i];
                 if (!p || p->ungated)
                         continue;
                 p->asked_us = NONE64;
-                if (p->stage == STAGE_DECIDE && !p->reasked && now.boot_us < p->use_by_us) {
+                if (p->stage == STAGE_DECIDE && !p->reasked && now.boot_us < p->use_by_us &&
+                        !FAULTY(FAULT_NO_REASK)) {
                         p->reasked = true; /* once more, and no more than that */
                         flow_ask_gate(e, p, now);
                 }
@@ -258,7 +279,7 @@ void enforce_gate_lost(Enforce *e, EnforceNow now) {
 bool enforce_gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
         if (m->type != MSG_VERDICT && m->type != MSG_APPROVAL_PENDING && m->type != MSG_POLICY_STATE)
                 return false;
-        if (e->gate_attached)
+        if (may_hear(e, m->type))
                 gate_msg(e, m, now);
         else
                 early_keep(e, m);
@@ -268,6 +289,8 @@ bool enforce_gate_msg(Enforce *e, const Msg *m, EnforceNow now) {
 
 /* ---- the world */
 void enforce_incarnation_ended(Enforce *e, const char *unit, const Incarnation *inc, EnforceNow now) {
+        if (FAULTY(FAULT_NO_VOID))
+                return;
         for (unsigned i = 0; i < ELEMENTSOF(e->open); i++) {
                 Proposal *p = e->open[i];
                 if (!p || p->ungated || !p->verb || !p->verb->unit || strcmp(p->r.target, unit) != 0 ||
@@ -287,7 +310,7 @@ void enforce_incarnation_ended(Enforce *e, const char *unit, const Incarnation *
 
 static void tick_proposal(Enforce *e, Proposal *p, EnforceNow now) {
         if (p->asked_us != NONE64 && now.boot_us - p->asked_us >= ENFORCE_DOWN_US)
-                e->gate_silent = true; /* until it says anything, or is replaced */
+                e->gate_silent = !FAULTY(FAULT_NO_SILENCE); /* until it says anything, or is replaced */
         if (p->record_due && now.boot_us >= p->retry_us)
                 flow_append_action(e, p, now);
         if (p->stage == STAGE_DECIDE && now.boot_us >= p->use_by_us && !FAULTY(FAULT_NO_ANSWER))

@@ -10,6 +10,10 @@
  */
 Mode flow_mode(const Enforce *e) {
         Mode recorded = e->mode_recorded == MODE_NONE ? MODE_ENFORCE : e->mode_recorded;
+        if (e->mode_recorded == MODE_NONE && FAULTY(FAULT_MODE_DEFAULT))
+                recorded = MODE_LOG_ONLY;
+        if (FAULTY(FAULT_MODE_WEAKER))
+                return recorded;
         return e->cfg.mode_floor > recorded ? e->cfg.mode_floor : recorded;
 }
 
@@ -135,7 +139,7 @@ static void build_decide(
         put_list(b, TAG_LABEL, t->labels, t->n_labels);
         const char *claim = p->claims;
         for (unsigned i = 0; i < p->n_claims && room_for(b, strlen(claim)); i++, claim += strlen(claim) + 1)
-                msg_put_cstr(b, TAG_CLAIM, claim);
+                msg_put_cstr(b, FAULTY(FAULT_CLAIMS_ARE_FACTS) ? TAG_FACT : TAG_CLAIM, claim);
 }
 
 /* Asks, or asks once more after the gate restarted: same id, same digest, facts of this moment. */
@@ -288,6 +292,8 @@ void flow_config_record(Enforce *e, const char *actor, const char *action, const
         const char *reason, const Proposal *p, EnforceNow now) {
         Buf out = BUF_INIT(4096);
         JsonWriter w;
+        if (FAULTY(FAULT_MODE_UNRECORDED) && strcmp(action, "mode") == 0)
+                return;
         json_init(&w, &out, true);
         json_object_begin(&w);
         json_kv_str(&w, "reason", reason);
@@ -373,7 +379,11 @@ static void act(Enforce *e, Proposal *p, EnforceNow now) {
 void flow_act_ungated(Enforce *e, Proposal *p, const char *why, EnforceNow now) {
         if (e->cfg.has_gate) {
                 e->counters.ungated++;
-                (void)spool_act(e, p, why, now);
+                int r = FAULTY(FAULT_NO_SPOOL) ? 0 : spool_act(e, p, why, now);
+                if (r < 0 && FAULTY(FAULT_SPOOL_STOPS)) {
+                        flow_end(e, p, CODE_FAILED, "the spool is full");
+                        return;
+                }
         } else if (e->cfg.has_ledger) {
                 flow_config_record(e, p->r.actor, p->r.action, "ungoverned", p->reason, p, now);
         }
@@ -445,6 +455,8 @@ void flow_action_done(Enforce *e, Proposal *p, const char *code, uint64_t index,
 /* ---- verdicts */
 static Proposal *verdict_for(Enforce *e, const Msg *m) {
         Proposal *p = proposal_find(e, msg_bytes(m, TAG_REQUEST_ID));
+        if (FAULTY(FAULT_ANY_STAGE) && p && !p->ungated && p->verb && p->stage != STAGE_ASKED)
+                return p;
         if (!p || p->ungated || (p->stage != STAGE_DECIDE && p->stage != STAGE_REDECIDE))
                 return NULL;
         return p;
@@ -458,7 +470,8 @@ static bool fits_approval(Enforce *e, const Proposal *p, const Msg *m) {
                 return v != VERDICT_ALLOW || !id.p;
         const Approval *a = approvals_find(&e->approvals, p->approval_id);
         return a && v != VERDICT_REQUIRE_APPROVAL && str_eq(id, p->approval_id) &&
-               (v != VERDICT_ALLOW || str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));
+               (v != VERDICT_ALLOW || FAULTY(FAULT_NO_REVISION) ||
+                       str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));
 }
 
 static void allowed(Enforce *e, Proposal *p, const Msg *m, EnforceNow now) {

@@ -4,12 +4,13 @@
 
 /*
  * The ledger as Guardian uses it: attachment, open intents, acknowledgements; at the first attachment of a
- * run three readings (lockdown as recorded, healing acts of the last ten minutes for the ceilings, recovery
- * records of a spool that was half imported), before which nothing is proposed.
+ * run four readings (lockdown as recorded, healing acts of the last ten minutes for the ceilings, what people
+ * answered in the last fifteen, recovery records of a spool that was half imported), before which nothing is
+ * proposed.
  */
 enum { RESYNC_US = 200000, RETRY_US = 1000000, QUERY_PAGE = 256 };
 #define QUERY_REQ_BASE (1ull << 62)
-typedef enum QueryStep { QUERY_LOCKDOWN, QUERY_ACTS, QUERY_RECOVERY, QUERY_DONE } QueryStep;
+typedef enum QueryStep { QUERY_LOCKDOWN, QUERY_ACTS, QUERY_ANSWERS, QUERY_RECOVERY, QUERY_DONE } QueryStep;
 
 /* ---- spool */
 static Spooled *spooled_find(Enforce *e, const uint8_t id[16]) {
@@ -29,6 +30,8 @@ static void spooled_free(Enforce *e, Spooled *s) {
 }
 
 static void spool_import(Enforce *e, EnforceNow now) {
+        if (FAULTY(FAULT_NO_IMPORT))
+                return;
         LIST_FOREACH (it, &e->spooled) {
                 Spooled *s = container_of(it, Spooled, node);
                 const char *f[5];
@@ -228,6 +231,11 @@ static void query(Enforce *e, uint64_t from, EnforceNow now) {
                         now.wall_ns > ENFORCE_CEILING_US * 1000 ? now.wall_ns - ENFORCE_CEILING_US * 1000
                                                                 : 0);
                 break;
+        case QUERY_ANSWERS:
+                msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_APPROVAL);
+                msg_put_u64(&b, TAG_SINCE_NS,
+                        now.wall_ns > APPROVAL_TTL_US * 1000 ? now.wall_ns - APPROVAL_TTL_US * 1000 : 0);
+                break;
         case QUERY_RECOVERY:
                 msg_put_u64(&b, TAG_KINDS, 1ull << RECORD_RECOVERY);
                 break;
@@ -258,6 +266,7 @@ static void ready(Enforce *e, EnforceNow now) {
         e->ledger_ready = true;
         e->attach_sent_us = NONE64;
         spool_import(e, now);
+        early_take(e, now);
         e->ops.changed(e->user);
 }
 
@@ -276,6 +285,8 @@ static void attached(Enforce *e, const Msg *m, EnforceNow now) {
         Str code = msg_str(m, TAG_CODE);
         if (str_eq(code, "not_validated"))
                 return; /* a second answer follows once it knows that we are Guardian */
+        if (str_eq(code, "ledger_rollback") && FAULTY(FAULT_NO_ROLLBACK))
+                code = STR_LIT("ok");
         e->rollback = str_eq(code, "ledger_rollback");
         e->ledger_size = msg_u64(m, TAG_SIZE, 0);
         e->ledger_signed_size = msg_u64(m, TAG_SIGNED_SIZE, 0);
@@ -315,6 +326,8 @@ static void read_record(Enforce *e, const Msg *m, EnforceNow now) {
                 bool on = str_eq(msg_str(m, TAG_RESULT), "on"); /* in order: the last one holds */
                 e->lockdown_epoch += on != e->lockdown;
                 e->lockdown = on;
+        } else if (kind == RECORD_APPROVAL) {
+                people_read_answer(e, m);
         } else if (kind == RECORD_RECOVERY && msg_has(m, TAG_REQUEST_ID)) {
                 Spooled *s = spooled_find(e, msg_bytes(m, TAG_REQUEST_ID));
                 if (!s)

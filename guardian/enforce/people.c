@@ -175,6 +175,44 @@ static bool restore_request(Enforce *e, Proposal *p, const Msg *m) {
         return memcmp(p->digest, msg_bytes(m, TAG_DIGEST), sizeof(p->digest)) == 0;
 }
 
+void people_read_answer(Enforce *e, const Msg *m) {
+        int state = approval_state_from_string(msg_str(m, TAG_RESULT));
+        if (state < 0 || !msg_has(m, TAG_REQUEST_ID) || !msg_has(m, TAG_DIGEST))
+                return;
+        OwnAnswer *a = &e->answers[e->n_answers++ % ELEMENTSOF(e->answers)];
+        memcpy(a->request_id, msg_bytes(m, TAG_REQUEST_ID), sizeof(a->request_id));
+        memcpy(a->digest, msg_bytes(m, TAG_DIGEST), sizeof(a->digest));
+        a->state = (ApprovalState)state;
+        a->index = msg_u64(m, TAG_INDEX, NONE64);
+}
+
+/* Whether, and where, an earlier Guardian wrote that people approved this, and nothing after it. */
+static bool approved_on_record(const Enforce *e, const Proposal *p, uint64_t *index) {
+        unsigned n = e->n_answers < ELEMENTSOF(e->answers) ? e->n_answers : ELEMENTSOF(e->answers);
+        for (unsigned i = 1; i <= n; i++) {
+                const OwnAnswer *a = &e->answers[(e->n_answers - i) % ELEMENTSOF(e->answers)];
+                if (memcmp(a->request_id, p->r.request_id, sizeof(a->request_id)) != 0)
+                        continue;
+                *index = a->index;
+                return a->state == APPROVAL_APPROVED && memcmp(a->digest, p->digest, sizeof(a->digest)) == 0;
+        }
+        return FAULTY(FAULT_INVENTED);
+}
+
+/* What nobody could have asked for, a gate can't ask about either. */
+static bool could_be_asked(const Enforce *e, const Proposal *p, const EnforceTarget *t) {
+        if (p->kind == ACTOR_UNIT && (!p->verb->healing || strcmp(p->r.actor, e->proposer_unit) != 0))
+                return FAULTY(FAULT_INVENTED);
+        return !p->verb->healing || heal_listed(t, p->verb) || FAULTY(FAULT_INVENTED);
+}
+
+static void forged(Enforce *e, Proposal *p, Approval *a) {
+        e->counters.forged_verdicts++;
+        if (a)
+                a->state = APPROVAL_VOID;
+        proposal_free(e, p);
+}
+
 static void register_again(Enforce *e, const Msg *m, EnforceNow now) {
         Proposal *p = proposal_new(e, false);
         Approval *a = NULL;
@@ -184,9 +222,8 @@ static void register_again(Enforce *e, const Msg *m, EnforceNow now) {
                 memcpy(e->over[e->n_over++ % ELEMENTSOF(e->over)], msg_bytes(m, TAG_REQUEST_ID), 16);
                 return;
         }
-        if (!restore_request(e, p, m)) {
-                e->counters.forged_verdicts++;
-                proposal_free(e, p);
+        if (!restore_request(e, p, m) || (flow_target(e, p, &t) && !could_be_asked(e, p, &t))) {
+                forged(e, p, NULL);
                 return;
         }
         a = approvals_add(&e->approvals, p->approval_id);
@@ -204,6 +241,8 @@ static void register_again(Enforce *e, const Msg *m, EnforceNow now) {
                 people_close(e, a, APPROVAL_VOID, "stale_target", now);
         else if (now.wall_ns < asked_ns || now.boot_us >= a->expires_boot_us)
                 people_close(e, a, APPROVAL_EXPIRED, "expired", now);
+        else if (approved && !approved_on_record(e, p, &a->answer_index))
+                forged(e, p, a);
         else if (approved) {
                 /* The gate evaluates it by itself at its start, and knows nothing of a lockdown since the
                  * question. */
@@ -234,7 +273,7 @@ void people_pending(Enforce *e, const Msg *m, EnforceNow now) {
 void people_close(Enforce *e, Approval *a, ApprovalState state, const char *reason, EnforceNow now) {
         Proposal *p = proposal_of(e, a);
         a->state = state;
-        VoteInFlight *v = in_flight(e, a, now);
+        VoteInFlight *v = FAULTY(FAULT_LAPSE_UNRECORDED) ? NULL : in_flight(e, a, now);
         if (!v || append_record(e, a, state, NULL, reason, v->token, now) < 0) {
                 /* Unrecorded, but closed for this Guardian; the gate lists it again and it is closed again.
                  */
@@ -258,11 +297,20 @@ static void refuse_vote(Enforce *e, uint64_t waiter, Str id, Code code, const Ap
                 e->ops.vote_reply(e->user, &r);
 }
 
+static bool enough(const Approval *a, bool optimistic) {
+        return approval_satisfied(a, optimistic) || FAULTY(FAULT_ONE_VOTE);
+}
+
+static void vote_durable(Enforce *e, Approval *a, ApprovalVote *vote, uint64_t index, EnforceNow now);
+
 static Code may_vote(Enforce *e, const Approval *a, ActorKind kind, uint64_t uid, Role role, EnforceNow now) {
-        if (kind != ACTOR_PERSON)
+        if (kind != ACTOR_PERSON && !FAULTY(FAULT_UNIT_VOTE))
                 return CODE_DENIED_BY_ROLE;
         Code code = approval_vote_check(a, uid, role);
-        if (code == CODE_SELF_APPROVAL && FAULTY(FAULT_SELF_VOTE))
+        if (a->state == APPROVAL_PENDING && a->n_votes < APPROVAL_VOTES_MAX &&
+                ((code == CODE_SELF_APPROVAL && FAULTY(FAULT_SELF_VOTE)) ||
+                        (code == CODE_ALREADY_VOTED && FAULTY(FAULT_DOUBLE_VOTE)) ||
+                        (code == CODE_DENIED_BY_ROLE && FAULTY(FAULT_VOTE_ROLE))))
                 code = CODE_OK;
         if (code == CODE_OK && ledger_state(e, now) != PART_READY)
                 code = e->rollback ? CODE_LEDGER_ROLLBACK : CODE_LEDGER_UNAVAILABLE;
@@ -294,13 +342,15 @@ void enforce_vote(Enforce *e, uint64_t waiter, ActorKind kind, uint64_t uid, Rol
         v->waiter = waiter;
         ApprovalVote *vote = &a->votes[a->n_votes++];
         *vote = (ApprovalVote){.uid = uid, .role = role, .approve = approve};
-        ApprovalState after = !approve                      ? APPROVAL_DENIED
-                              : approval_satisfied(a, true) ? APPROVAL_APPROVED
-                                                            : APPROVAL_PENDING;
+        ApprovalState after = !approve          ? APPROVAL_DENIED
+                              : enough(a, true) ? APPROVAL_APPROVED
+                                                : APPROVAL_PENDING;
         if (append_record(e, a, after, vote, str_copy(reason, sizeof(reason), note), v->token, now) < 0) {
                 a->n_votes--;
                 in_flight_free(v);
                 refuse_vote(e, waiter, id, CODE_LEDGER_UNAVAILABLE, a);
+        } else if (FAULTY(FAULT_VOTE_EARLY)) {
+                vote_durable(e, a, vote, a->decision_index, now);
         }
         notice(e, now);
 }
@@ -345,7 +395,7 @@ static void vote_durable(Enforce *e, Approval *a, ApprovalVote *vote, uint64_t i
                 return; /* it lapsed, or was denied, while the vote was written */
         if (!vote->approve)
                 a->state = APPROVAL_DENIED;
-        else if (approval_satisfied(a, false))
+        else if (enough(a, false))
                 a->state = APPROVAL_APPROVED;
         else
                 return;
@@ -404,7 +454,7 @@ void people_record_done(Enforce *e, VoteInFlight *v, const char *code, uint64_t 
 
 /* ---- time */
 void people_tick(Enforce *e, EnforceNow now) {
-        for (unsigned i = 0; i < e->approvals.n; i++) {
+        for (unsigned i = 0; i < e->approvals.n && !FAULTY(FAULT_NO_EXPIRY); i++) {
                 Approval *a = e->approvals.items[i];
                 if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&
                         now.boot_us >= a->expires_boot_us)
@@ -420,7 +470,7 @@ void people_tick(Enforce *e, EnforceNow now) {
 
 uint64_t people_deadline(const Enforce *e) {
         uint64_t at = NONE64;
-        for (unsigned i = 0; i < e->approvals.n; i++) {
+        for (unsigned i = 0; i < e->approvals.n && !FAULTY(FAULT_NO_EXPIRY); i++) {
                 const Approval *a = e->approvals.items[i];
                 if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&
                         a->expires_boot_us < at)

@@ -3,6 +3,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/json-writer.h"
+#include "guardian/enforce/enforce-private.h"
 #include <errno.h>
 
 /*
@@ -176,7 +177,7 @@ static void ring_make_room(RecordQueue *q) {
         if (q->lost == 0)
                 q->lost_first_ns = old->made_ns;
         q->lost_last_ns = old->made_ns;
-        q->lost++;
+        q->lost += !FAULTY(FAULT_RING_SILENT);
         q->lost_total++;
         q->n_ring--;
         record_free(old);
@@ -196,7 +197,7 @@ int record_queue_push(RecordQueue *q, const RecordFields *f, uint64_t token, boo
         r->token = token;
         r->made_ns = wall_ns;
         if (lifecycle) {
-                if (q->n_ring == RECORD_RING_MAX)
+                if (q->n_ring >= RECORD_RING_MAX && !FAULTY(FAULT_RING_UNBOUNDED))
                         ring_make_room(q);
                 list_append(&q->ring, &r->node);
                 q->n_ring++;

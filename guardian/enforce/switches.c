@@ -7,6 +7,8 @@
  */
 static Code switch_allowed(ActorKind kind, Role role, const char *verb) {
         const EnforceVerb *v = enforce_verb(str_of(verb));
+        if (FAULTY(FAULT_SWITCH_ROLES))
+                return CODE_OK;
         return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;
 }
 
@@ -35,6 +37,8 @@ static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role ro
         char text[513];
         str_copy(text, sizeof(text), reason);
         switch_publish(e, actor, verb, value, text);
+        if (FAULTY(FAULT_PAUSE_UNRECORDED))
+                return;
         if (e->cfg.has_ledger && ledger_state(e, now) != PART_READY) {
                 Proposal p = {
                         .verb = enforce_verb(str_of(verb)), .kind = kind, .role = role, .ungated = true};
@@ -58,7 +62,8 @@ Code enforce_pause(Enforce *e, ActorKind kind, const char *actor, Role role, Str
                 return CODE_INVALID;
         e->paused = e->switched = true;
         str_copy(e->pause_reason, sizeof(e->pause_reason), reason);
-        e->ops.pause_marker(e->user, e->pause_reason);
+        if (!FAULTY(FAULT_NO_MARKER))
+                e->ops.pause_marker(e->user, e->pause_reason);
         switch_record(e, kind, actor, role, "pause", "on", reason, now);
         e->ops.changed(e->user);
         notice(e, now);
@@ -130,7 +135,8 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         Code code = switch_allowed(kind, role, "break_glass");
         if (code != CODE_OK)
                 return code;
-        if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)
+        if ((reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US) &&
+                !FAULTY(FAULT_GLASS_BOUNDS))
                 return CODE_INVALID;
         if (e->glass.ttl_us)
                 return CODE_BUSY;
@@ -143,10 +149,11 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), "ttl=%" PRIu64 "us", ttl_us);
         str_copy(p.reason, sizeof(p.reason), reason);
         make_correlation(e, (Str){NULL, 0}, p.correlation_id);
+        /* The one act without a verdict that must be on record first. */
         int r = spool_act(e, &p, "break-glass", now);
-        if (r < 0)
+        if (r < 0 && !FAULTY(FAULT_GLASS_FULL))
                 return CODE_FAILED;
-        if (r == 0) {
+        if (r <= 0) {
                 glass_begin(e, actor, p.reason, ttl_us, now);
         } else {
                 e->glass = (Glass){.ttl_us = ttl_us, .answer_by_us = now.boot_us + ENFORCE_USE_BY_US};

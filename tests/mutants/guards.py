@@ -64,15 +64,15 @@ guard("role-of-verb", "guardian/verbs.c", "} else if (peer->role < v->role) {", 
 
 # ---- enforcement (guardian/enforce)
 ASK, FLOW = "guardian/enforce/ask.c", "guardian/enforce/flow.c"
-guard("role-of-person", ASK, "if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role) {", "if (false) {", "enforce-ask")
-guard("role-of-unit", ASK, "if (a->in->kind != ACTOR_PERSON && !(proposer && a->verb->healing)) {",
+guard("role-of-person", ASK, "if (a->in->kind == ACTOR_PERSON && a->in->role < a->verb->role && !FAULTY(FAULT_NO_ROLES)) {", "if (false) {", "enforce-ask")
+guard("role-of-unit", ASK, "if (a->in->kind != ACTOR_PERSON && !(proposer && a->verb->healing) && !FAULTY(FAULT_UNIT_ASKS)) {",
       "if (!proposer && false) {", "enforce-ask")
 guard("role-of-switch", "guardian/enforce/switches.c",
       "return kind == ACTOR_PERSON && role >= v->role ? CODE_OK : CODE_DENIED_BY_ROLE;",
       "return v && (int)kind + (int)role >= 0 ? CODE_OK : CODE_DENIED_BY_ROLE;", "enforce-ask")
 guard("proposal-rate", ASK, "if (a->in->kind == ACTOR_UNIT && !take_token(e, now)) {",
       "if (a->in->kind == ACTOR_UNIT && !take_token(e, now) && false) {", "enforce-ask")
-guard("heal-not-listed", ASK, "if (!heal_listed(a)) {", "if (!heal_listed(a) && false) {", "enforce-ask")
+guard("heal-not-listed", ASK, "if (!heal_listed(&a->target, a->verb)) {", "if (false) {", "enforce-ask")
 guard("one-open-per-target", ASK, "if (!o || o->ungated || strcmp(o->r.target, a->unit) != 0)", "if (o || !o)", "enforce-ask")
 guard("pause-at-proposal", ASK, "if (a->verb->healing && e->paused) {", "if (false) {", "enforce-ask")
 guard("ceiling-at-proposal", ASK, "if (a->verb->healing && flow_ceiling(e, a->unit, now)) {", "if (false) {", "enforce-ask")
@@ -83,7 +83,8 @@ guard("ceiling-of-target", FLOW, "return same >= ENFORCE_CEILING_TARGET || all >
 guard("ceiling-in-all", FLOW, "return same >= ENFORCE_CEILING_TARGET || all >= ENFORCE_CEILING_ALL;",
       "return same >= ENFORCE_CEILING_TARGET;", "enforce-ask")
 guard("gate-down", ASK, "bool down = ledger_down || gate_state(e, now) != PART_READY;", "bool down = ledger_down;", "enforce-ask")
-guard("ledger-down", ASK, "bool ledger_down = ledger_state(e, now) != PART_READY;", "bool ledger_down = false;", "enforce-ask")
+guard("ledger-down", ASK, "bool ledger_down = ledger_state(e, now) != PART_READY && !FAULTY(FAULT_LEDGER_NOT_GATE);",
+      "bool ledger_down = false;", "enforce-ask")
 guard("ledger-silent", FLOW, "ledger_ask_alive(e, now);\n", "", "enforce-flow")
 guard("ledger-silent-approval", "guardian/enforce/people.c", "ledger_ask_alive(e, now);\n", "", "enforce-flow")
 guard("digest", FLOW,
@@ -113,19 +114,22 @@ guard("intent-before-act", FLOW, "if (strcmp(code, \"ok\") != 0) {\n            
       "if (false) {\n                e->counters.intents_refused++;", "enforce-flow")
 guard("allow-names-approval", FLOW, "str_eq(id, p->approval_id) &&", "true &&", "enforce-people")
 guard("approval-policy-revision", FLOW,
-      "(v != VERDICT_ALLOW || str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));", "true;", "enforce-people")
+      "str_eq(msg_str(m, TAG_POLICY_REVISION), a->policy_revision));", "true);", "enforce-people")
 guard("self-vote", "guardian/enforce/approvals.c", "if (strcmp(a->actor, actor) == 0)", "if (false)", "enforce-people")
 guard("double-vote", "guardian/enforce/approvals.c", "if (a->votes[i].uid == uid)", "if (false)", "enforce-people")
 guard("vote-role", "guardian/enforce/approvals.c", "if (role < ROLE_OPERATOR)", "if (false)", "enforce-people")
+guard("approved-on-record", "guardian/enforce/people.c", "else if (approved && !approved_on_record(e, p, &a->answer_index))", "else if (false)",
+      "enforce-people")
+guard("listed-could-be-asked", "guardian/enforce/people.c", "(flow_target(e, p, &t) && !could_be_asked(e, p, &t))) {",
+      "(flow_target(e, p, &t) && false)) {", "enforce-people")
 guard("vote-needs", "guardian/enforce/approvals.c", "if (want > 0)\n                        return false;", "", "enforce-people")
-guard("vote-of-unit", "guardian/enforce/people.c", "if (kind != ACTOR_PERSON)", "if (false)", "enforce-people")
+guard("vote-of-unit", "guardian/enforce/people.c", "if (kind != ACTOR_PERSON && !FAULTY(FAULT_UNIT_VOTE))", "if (false)", "enforce-people")
 guard("approval-expiry", "guardian/enforce/people.c",
       "if ((a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED) &&\n                        now.boot_us >= a->expires_boot_us)",
       "if (false)", "enforce-people")
 guard("approval-stale", "guardian/enforce/enforce.c",
       "if (a)\n                                people_close(e, a, APPROVAL_VOID, \"stale_target\", now);", "", "enforce-people")
-guard("vote-durable-first", "guardian/enforce/people.c", "else if (approval_satisfied(a, false))",
-      "else if (approval_satisfied(a, true))", "enforce-people")
+guard("vote-durable-first", "guardian/enforce/people.c", "else if (enough(a, false))", "else if (enough(a, true))", "enforce-people")
 guard("denial-behind-vote", "guardian/enforce/people.c",
       "if (a->state != APPROVAL_PENDING && (vote->approve || !denial_behind(e, a)))", "if (a->state != APPROVAL_PENDING)",
       "enforce-people")
@@ -135,10 +139,9 @@ guard("gate-denial-on-record", "chunks/governance/gate-core.c",
 guard("rollback", "guardian/enforce/ledger-side.c", "if (!str_eq(code, \"ok\")) {\n                e->ledger_failed = !e->rollback;",
       "if (false) {\n                e->ledger_failed = !e->rollback;", "enforce-records")
 guard("break-glass-bounds", "guardian/enforce/switches.c",
-      "if (reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US)", "if (false)", "enforce-ask")
-guard("break-glass-on-record", "guardian/enforce/switches.c", "        if (r < 0)\n                return CODE_FAILED;",
-      "", "enforce-ask")
-guard("break-glass-durable-first", "guardian/enforce/switches.c", "        if (r == 0) {\n                glass_begin",
+      "if ((reason.n == 0 || ttl_us == 0 || ttl_us > ENFORCE_BREAK_GLASS_MAX_US) &&", "if (false &&", "enforce-ask")
+guard("break-glass-on-record", "guardian/enforce/switches.c", "if (r < 0 && !FAULTY(FAULT_GLASS_FULL))", "if (r < 0 && false)", "enforce-ask")
+guard("break-glass-durable-first", "guardian/enforce/switches.c", "        if (r <= 0) {\n                glass_begin",
       "        if (r >= 0) {\n                glass_begin", "enforce-ask")
 guard("break-glass-of-a-dead-disk", "guardian/enforce/switches.c",
       "if (e->glass.ttl_us && (error == 0 || ledger_state(e, now) != PART_READY))\n                glass_end(e, error == 0, now);",
@@ -201,7 +204,7 @@ guard("append-idempotent", CORE, "if (r->seq <= w->last_seq)\n                re
 guard("append-gap", CORE, "if (!w->fresh && r->seq != w->last_seq + 1)", "if (false)", "ledger-core")
 guard("append-attached", CORE, "if (!w->attached || r->epoch != w->epoch)", "if (false)", "ledger-core")
 guard("canonical-body", CORE, "if (json_check_canonical(r->body, NULL, why) < 0)", "if (false)", "ledger-core")
-guard("attach-rollback", CORE, "if (hash && !holds(core, w, index, hash)) {", "if (false) {", "ledger-core")
+guard("attach-rollback", CORE, "if (hash && !holds(core, w, index, hash) && !LEDGER_FAULTY(NO_ROLLBACK)) {", "if (false) {", "ledger-core")
 guard("immune-quota", CORE, "if (w->tokens < size)", "if (false)", "ledger-recover")
 
 # ---- links (chunks/runtime/link.c)
@@ -215,6 +218,10 @@ guard("person-messages", LINK, "(is_outsider(l) && !outsider_may(m->type))) {", 
 guard("persons-bounded", LINK, "n < LINK_PERSONS_MAX &&", "", "runtime-chunk")
 guard("strangers-bounded", LINK, "strangers < LINK_STRANGERS_MAX && ", "", "runtime-chunk")
 guard("one-stranger-bounded", LINK, " && same < LINK_STRANGER_MAX", "", "runtime-chunk")
+
+# ---- what a chunk remembers of the ledger (chunks/runtime/ledger-client.c)
+guard("client-rollback", "chunks/runtime/ledger-client.c", "        lc->rollback = true;\n        refuse_all(lc, text);",
+      "        lc->rollback = false;", "ledger-client")
 
 # ---- frames (common/msg.c, conn.c)
 guard("frame-sequence", "common/conn.c", "if (r == 0 && m.sequence != (uint32_t)(p->received + 1)) {", "if (false) {", "common-conn")
@@ -246,6 +253,8 @@ guard("mesh-validators-away", MESH, "if (c->ops->validate(c->user, s->token, s->
 # ---- the gate
 guard("gate-digest", "chunks/governance/gate-input.c", "if (memcmp(digest, in->digest, 32) != 0)", "if (memcmp(digest, in->digest, 32) == 2)",
       "governance-gate")
+guard("people-are-counted", "chunks/governance/policy-compile.c", "if (!can_supply(c, &t->r)) {", "if (!can_supply(c, &t->r) && false) {",
+      "governance-policy")
 guard("gate-unreadable", "chunks/governance/gate-core.c", "if (g->unreadable[0]) {\n                gate_send_refusal(g, id, digest, NULL,",
       "if (false) {\n                gate_send_refusal(g, id, digest, NULL,", "governance-gate")
 guard("gate-unreadable-fold", "chunks/governance/gate-fold.c", "if (g->ended || g->unreadable[0] || index < g->next_index)",

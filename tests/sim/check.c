@@ -4,15 +4,15 @@
 
 /* The invariants P1 to P12 of HACKING.md, as far as this part of the house can break them. What is durable is
  * read from what the ledger really wrote, never from what anybody believes. */
-static Request *find(Sim *s, const uint8_t id[16]) {
+Request *check_find(Sim *s, const uint8_t id[16]) {
         for (unsigned i = s->n_requests; i-- > 0;)
                 if (memcmp(s->requests[i].id, id, 16) == 0)
                         return &s->requests[i];
         return NULL;
 }
 
-static Request *need(Sim *s, const uint8_t id[16]) {
-        Request *r = find(s, id);
+Request *check_need(Sim *s, const uint8_t id[16]) {
+        Request *r = check_find(s, id);
         if (r)
                 return r;
         if (s->n_requests == SIM_REQUESTS) {
@@ -23,37 +23,78 @@ static Request *need(Sim *s, const uint8_t id[16]) {
         *r = (Request){.asked_us = UINT64_MAX,
                 .verdict_us = UINT64_MAX,
                 .allow_us = UINT64_MAX,
+                .acted_us = UINT64_MAX,
+                .sent_us = UINT64_MAX,
+                .approved_us = UINT64_MAX,
                 .outcome = _OUTCOME_MAX};
         memcpy(r->id, id, 16);
         return r;
 }
 
+static void first_decide(Sim *s, const Msg *m, Request *r) {
+        const EnforceVerb *v = enforce_verb(msg_str(m, TAG_ACTION));
+        ActionRequest q;
+        r->asked_us = s->boot_us;
+        r->guardian = s->instance[P_GUARDIAN];
+        memcpy(r->digest, msg_bytes(m, TAG_DIGEST), 32);
+        r->healing = v && v->healing;
+        r->mode_verb = str_eq(msg_str(m, TAG_ACTION), "mode");
+        r->inside = r->mode_verb || str_eq(msg_str(m, TAG_ACTION), "lockdown");
+        r->person = str_eq(msg_str(m, TAG_ACTOR_KIND), "person");
+        r->critical = strcmp(str_copy(r->target, sizeof(r->target), msg_str(m, TAG_TARGET)), "leaky") == 0;
+        r->claimed = msg_has(m, TAG_CLAIM);
+        str_copy(r->actor, sizeof(r->actor), msg_str(m, TAG_ACTOR));
+        if (request_from_msg(&q, m) == 0)
+                r->inc = q.incarnation;
+}
+
+/* What holds now, said with the question and again with the answer of people. */
+static void context(Sim *s, const Msg *m, Request *r) {
+        r->mode = (Mode)mode_from_string(msg_str(m, TAG_MODE));
+        r->lockdown = msg_bool(m, TAG_LOCKDOWN, false);
+        r->break_glass = msg_bool(m, TAG_BREAK_GLASS, false);
+        r->decide_epoch = s->lockdown_epoch;
+}
+
 void check_decide(Sim *s, const Msg *m) {
-        Request *r = need(s, msg_bytes(m, TAG_REQUEST_ID));
+        Request *r = check_need(s, msg_bytes(m, TAG_REQUEST_ID));
         if (m->type == MSG_DECIDE) {
-                const EnforceVerb *v = enforce_verb(msg_str(m, TAG_ACTION));
-                if (r->asked_us == UINT64_MAX)
-                        r->asked_us = s->boot_us;
+                bool first = r->asked_us == UINT64_MAX;
+                if (first)
+                        first_decide(s, m, r);
                 else if (memcmp(r->digest, msg_bytes(m, TAG_DIGEST), 32) != 0)
                         violate(s, "P1 one request id with two digests");
-                memcpy(r->digest, msg_bytes(m, TAG_DIGEST), 32);
-                r->healing = v && v->healing;
-                r->inside =
-                        str_eq(msg_str(m, TAG_ACTION), "mode") || str_eq(msg_str(m, TAG_ACTION), "lockdown");
-                str_copy(r->target, sizeof(r->target), msg_str(m, TAG_TARGET));
-                str_copy(r->actor, sizeof(r->actor), msg_str(m, TAG_ACTOR));
+                context(s, m, r);
                 if (str_eq(msg_str(m, TAG_ROLE), "observer"))
                         violate(s, "P11 an observer's request reached the gate");
-                r->decide_epoch = s->lockdown_epoch;
+                if (first)
+                        check_asked_gate(s, m, r);
+                r->decides++;
+                r->sent_us = s->boot_us;
         } else if (str_eq(msg_str(m, TAG_STATE), "approved")) {
-                r->decide_epoch = s->lockdown_epoch;
+                context(s, m, r);
         }
 }
 
+/* Whatever the gate says: a verdict, or an open question that it lists. */
 void check_verdict(Sim *s, const Msg *m) {
-        Request *r = find(s, msg_bytes(m, TAG_REQUEST_ID));
-        if (r && msg_u64(m, TAG_VERDICT, 0) == VERDICT_ALLOW && r->verdict_us == UINT64_MAX)
-                r->verdict_us = s->boot_us;
+        const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID);
+        Request *r = id ? check_find(s, id) : NULL;
+        Verdict v = (Verdict)msg_u64(m, TAG_VERDICT, VERDICT_NONE);
+        s->silent = false;
+        if (!r)
+                return;
+        uint64_t revision = check_hash(msg_str(m, TAG_POLICY_REVISION));
+        r->sent_us = UINT64_MAX;
+        r->heard = true;
+        if (m->type == MSG_APPROVAL_PENDING || v == VERDICT_REQUIRE_APPROVAL)
+                r->asked_revision = revision;
+        if (m->type == MSG_VERDICT && v == VERDICT_ALLOW) {
+                r->allow_fits |= revision == r->asked_revision;
+                if (r->verdict_us == UINT64_MAX ||
+                        s->hostile_gate) /* it says so while people are asked, too */
+                        r->verdict_us = s->boot_us;
+        }
 }
 
 /* ---- P1 P3 P4 P7 P9 P11: the act itself */
@@ -61,7 +102,7 @@ static void check_ceilings(Sim *s, const Request *now) {
         unsigned same = 0, all = 0;
         for (unsigned i = 0; i < s->n_requests; i++) {
                 const Request *r = &s->requests[i];
-                if (!r->healing || r->acted == 0 || s->boot_us - r->allow_us > 590 * SIM_S)
+                if (!r->healing || r->acted == 0 || s->boot_us - r->acted_us > 590 * SIM_S)
                         continue;
                 all++;
                 same += strcmp(r->target, now->target) == 0;
@@ -83,13 +124,26 @@ static void check_target_now(Sim *s, const ActionRequest *a) {
         }
 }
 
+static void check_healing(Sim *s, const ActionRequest *a, const Request *r) {
+        const SimUnit *u = sim_unit(s, a->target);
+        if (!u || !u->heal || strcmp(a->action, "restart_service") != 0)
+                violate(s, "R5 %s of %s, which does not list it", a->action, a->target);
+        check_ceilings(s, r);
+}
+
 void check_act(Sim *s, const ActionRequest *a, bool ungated) {
         if (ungated) {
                 s->counts[2]++;
                 return;
         }
         s->counts[0]++;
-        Request *r = find(s, a->request_id);
+        if (s->rolled_seen)
+                violate(s, "R3 an act on %s with a ledger that was rolled back", a->target);
+        if (s->rolled) /* what stands in that record is not known here */
+                return;
+        Request *r = check_find(s, a->request_id);
+        if (r && r->asked_us == UINT64_MAX)
+                violate(s, "P1 %s of %s, and nobody asked Guardian for it", a->action, a->target);
         uint8_t digest[32];
         request_digest(a, digest);
         if (!r || !r->final_allow || memcmp(r->digest, digest, 32) != 0) {
@@ -104,13 +158,15 @@ void check_act(Sim *s, const ActionRequest *a, bool ungated) {
                 violate(s, "P4 healing of %s while paused", a->target);
         if (r->decide_epoch != s->lockdown_epoch)
                 violate(s, "P4 an act on %s judged under another lockdown", a->target);
-        uint64_t from = r->asked ? r->verdict_us : r->asked_us;
+        uint64_t from = r->asked || r->questioned ? r->verdict_us : r->asked_us;
         if (from == UINT64_MAX || s->boot_us >= from + ENFORCE_USE_BY_US)
                 violate(s, "P4 an act on %s past its use-by", a->target);
-        r->allow_us = s->boot_us;
+        if (r->questioned && r->guardian == s->instance[P_GUARDIAN] && !r->allow_fits)
+                violate(s, "R2 an approval is used under another policy");
+        r->allow_us = r->acted_us = s->boot_us;
         check_target_now(s, a);
         if (r->healing)
-                check_ceilings(s, r);
+                check_healing(s, a, r);
 }
 
 /* ---- P2 P5 P6 P7 P8: the record */
@@ -129,7 +185,8 @@ static void check_budget(Sim *s, const Request *now) {
 }
 
 static void see_decision(Sim *s, const Record *rec) {
-        Request *r = need(s, rec->request_id);
+        Request *r = check_need(s, rec->request_id);
+        check_record_decision(s, rec, r);
         if (rec->verdict_bits & VERDICT_BIT_ASK) {
                 if (++r->asks > 1 || r->finals)
                         violate(s, "P5 a request was asked about twice, or after its end");
@@ -154,12 +211,13 @@ static void see_decision(Sim *s, const Record *rec) {
 }
 
 static void see_intent(Sim *s, const Record *rec) {
-        Request *r = need(s, rec->request_id);
+        Request *r = check_need(s, rec->request_id);
         if (++r->intents > 1)
                 violate(s, "P8 two intents of one request");
         const Mirror *d = rec->ref < rec->index ? &s->log[rec->ref] : NULL;
         if (!d || d->kind != RECORD_DECISION || d->writer != 'v' || !(d->bits & VERDICT_BIT_ALLOW) ||
-                memcmp(d->id, rec->request_id, 16) != 0 || memcmp(d->digest, rec->digest, 32) != 0)
+                d->bits & VERDICT_BIT_CHECK || memcmp(d->id, rec->request_id, 16) != 0 ||
+                memcmp(d->digest, rec->digest, 32) != 0)
                 violate(s, "P7 an intent without its own allow before it");
         if (r->acted)
                 violate(s, "P7 the act came before its intent");
@@ -167,7 +225,7 @@ static void see_intent(Sim *s, const Record *rec) {
 }
 
 static void see_action(Sim *s, const Record *rec) {
-        Request *r = need(s, rec->request_id);
+        Request *r = check_need(s, rec->request_id);
         if (++r->actions > 1)
                 violate(s, "P6 an intent was closed twice");
         if (!r->intents || rec->ref != r->intent_index)
@@ -175,18 +233,22 @@ static void see_action(Sim *s, const Record *rec) {
         r->outcome = (Outcome)outcome_from_string(rec->meta[META_RESULT]);
         if (r->outcome == OUTCOME_NOT_RUN && r->acted)
                 violate(s, "P6 a run action is recorded as not run");
+        if (r->outcome == OUTCOME_OK && r->inside && !r->config)
+                violate(s, "R5 a change of mode or lockdown is not on record");
         if ((r->outcome == OUTCOME_OK || r->outcome == OUTCOME_FAILED) && !r->acted && !r->inside)
                 violate(s, "P6 an action is on record that never ran");
 }
 
 static void see_approval(Sim *s, const Record *rec) {
-        const Request *r = find(s, rec->request_id);
-        if (!r || !r->asked)
+        Request *r = check_find(s, rec->request_id);
+        if (!r || (!r->asked && !s->hostile_gate))
                 violate(s, "P2 an approval record without its question");
         else if (str_eq(rec->meta[META_RESULT], "approved") && str_eq(rec->meta[META_ACTOR], r->actor))
                 violate(s, "P2 the requester approved it");
         else if (str_eq(rec->meta[META_RESULT], "approved") && str_eq(rec->meta[META_ACTOR], "uid:3"))
                 violate(s, "P11 an observer approved");
+        if (r)
+                check_record_approval(s, rec, r);
 }
 
 static void see(Sim *s, const Record *rec, const uint8_t leaf[32]) {
@@ -221,6 +283,7 @@ static void see(Sim *s, const Record *rec, const uint8_t leaf[32]) {
                         break; /* numbers of a writer rise: the newest is enough */
         }
         s->n_log++;
+        check_record(s, rec);
         if (m->kind == RECORD_DECISION)
                 see_decision(s, rec);
         else if (m->kind == RECORD_INTENT)
@@ -296,6 +359,23 @@ static Waiter *answered(Sim *s, uint64_t token) {
         return w;
 }
 
+static void answer_of(Sim *s, const EnforceReply *a) {
+        s->asking.replied = true;
+        s->asking.code = a->code;
+        Request *r = a->request_id ? check_find(s, a->request_id) : NULL;
+        if (!r)
+                return;
+        r->questioned |= a->more;
+        r->ended |= !a->more;
+        if (!a->more && r->sent_us != UINT64_MAX && s->boot_us - r->sent_us >= ENFORCE_DOWN_US &&
+                r->guardian == s->instance[P_GUARDIAN])
+                s->silent = true;
+        if (!a->more && a->approval_id[0] &&
+                (a->code == CODE_STALE_TARGET || a->code == CODE_APPROVAL_EXPIRED) &&
+                a->verdict == VERDICT_REQUIRE_APPROVAL)
+                r->lapsed = s->instance[P_GUARDIAN];
+}
+
 void check_reply(Sim *s, const EnforceReply *r) {
         Waiter *w = answered(s, r->waiter);
         if (!w)
@@ -303,6 +383,7 @@ void check_reply(Sim *s, const EnforceReply *r) {
         s->counts[3 + (r->code == CODE_OK)]++;
         w->more = r->more;
         w->open = r->more;
+        answer_of(s, r);
         if (w->kind == ACTOR_PERSON && w->role < ROLE_OPERATOR && r->code != CODE_DENIED_BY_ROLE &&
                 r->code != CODE_UNKNOWN_ACTION)
                 violate(s, "P11 an observer's request was answered with %s", code_to_string((int)r->code));
@@ -313,6 +394,11 @@ void check_vote_reply(Sim *s, const EnforceVoteReply *r) {
         if (!w)
                 return;
         w->open = false;
+        const Request *q = check_find(s, w->request);
+        const SimUnit *u = q ? sim_unit(s, q->target) : NULL;
+        bool open = r->state == APPROVAL_PENDING || r->state == APPROVAL_APPROVED;
+        if (r->code == CODE_OK && open && u && q->asked_us != UINT64_MAX && !incarnation_eq(&u->inc, &q->inc))
+                violate(s, "R2 a vote on %s counted, and that incarnation is over", q->target);
         if (r->code == CODE_OK && (w->kind != ACTOR_PERSON || w->role < ROLE_OPERATOR))
                 violate(s, "P11 a vote of %s counted", w->kind == ACTOR_PERSON ? "an observer" : "a unit");
 }
@@ -331,7 +417,7 @@ void check_state(Sim *s) {
                 s->lockdown = st.lockdown;
                 s->lockdown_epoch++;
         }
-        if (st.intents_refused > s->forged_index)
+        if (st.intents_refused > s->forged_index && !s->rolled)
                 violate(s, "P1 Guardian asked for an intent that does not fit");
         if (st.paused != s->paused)
                 violate(s, "P4 pause is %d, its marker %d", st.paused, s->paused);
@@ -360,6 +446,7 @@ void check_end(Sim *s) {
         for (Proc p = 0; p < _P_MAX; p++)
                 if (!s->alive[p] || !s->validated[p])
                         violate(s, "P15 %s is not back", proc_name(p));
+        check_rules_end(s);
         if (!s->e || s->over)
                 return;
         enforce_status(s->e, now_of(s), &st);

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim.h"
+#include "seen.h"
 #include <errno.h>
 #include <stdio.h>
 
 /* Guardian's process: the enforcement core over a simple world of units, a spool, and people who ask for
  * things. */
-#define SEEN(s, event, id, target, call)                                                                     \
-        do {                                                                                                 \
-                CoverScope scope_;                                                                           \
-                cover_enforce_begin((s)->e, &scope_, event, id, target);                                     \
-                call;                                                                                        \
-                cover_enforce_end((s)->e, &scope_);                                                          \
-        } while (0)
 
-static SimUnit *unit(Sim *s, const char *name) {
+SimUnit *sim_unit(Sim *s, const char *name) {
         for (unsigned i = 0; i < SIM_UNITS; i++)
                 if (strcmp(s->units[i].name, name) == 0)
                         return &s->units[i];
@@ -33,13 +26,16 @@ void guardian_units_boot(Sim *s) {
         static const char *const names[SIM_UNITS] = {"web", "leaky", "plain", "ledger"};
         for (unsigned i = 0; i < SIM_UNITS; i++) {
                 s->units[i] = (SimUnit){.name = names[i], .heal = i < 2, .critical = i == 1};
+                /* a file that lists healing for what the constitution keeps from it */
+                if (i == 3)
+                        s->units[i].heal = s->seed % 5 == 2;
                 unit_new(s, &s->units[i]);
         }
 }
 
 /* ---- what the core asks for */
 static bool op_target(void *user, const char *name, EnforceTarget *ret) {
-        const SimUnit *u = unit(user, name);
+        const SimUnit *u = sim_unit(user, name);
         if (!u)
                 return false;
         *ret = (EnforceTarget){.state = u->state,
@@ -61,14 +57,42 @@ static void op_random(void *user, uint8_t ret[16]) {
 }
 
 static int op_gate(void *user, const MsgBuilder *b) {
+        Sim *s = user;
         Msg m;
         if (msg_view(b, (Str){NULL, 0}, &m) == 0)
-                check_decide(user, &m);
-        put_msg(user, P_GUARDIAN, P_GATE, b, (Str){NULL, 0});
+                check_decide(s, &m);
+        if (s->odd) { /* told again much later */
+                memcpy(&s->again[b->type == MSG_DECIDE], b, offsetof(MsgBuilder, header) + b->len);
+                s->again_gate[b->type == MSG_DECIDE] = s->instance[P_GATE];
+        }
+        put_msg(s, P_GUARDIAN, P_GATE, b, (Str){NULL, 0});
         return 0;
 }
 
+/* Remembers what may come again in a run where Guardian breaks the protocol. */
+static void remember(Sim *s, const uint8_t *id, const uint8_t *digest, uint64_t ref, bool intent) {
+        for (unsigned i = 0; i < ELEMENTSOF(s->sent) && i < s->n_sent; i++)
+                if (memcmp(s->sent[i].id, id, 16) == 0) {
+                        s->sent[i].intent |= intent;
+                        s->sent[i].ref = ref;
+                        s->sent[i].sent_us = s->boot_us;
+                        return;
+                }
+        struct WildRecord *w = &s->sent[s->n_sent++ % ELEMENTSOF(s->sent)];
+        memcpy(w->id, id, 16);
+        memcpy(w->digest, digest, 32);
+        w->ref = ref;
+        w->intent = intent;
+        w->sent_us = s->boot_us;
+}
+
 static int op_ledger(void *user, const MsgBuilder *b, Str payload) {
+        Sim *s = user;
+        Msg m;
+        if (s->wild && b->type == MSG_APPEND && msg_view(b, payload, &m) == 0 &&
+                msg_u64(&m, TAG_KIND, 0) == RECORD_INTENT && !s->in_wild)
+                remember(s, msg_bytes(&m, TAG_REQUEST_ID), msg_bytes(&m, TAG_DIGEST), msg_u64(&m, TAG_REF, 0),
+                        true);
         put_msg(user, P_GUARDIAN, P_LEDGER, b, payload);
         return 0;
 }
@@ -76,8 +100,10 @@ static int op_ledger(void *user, const MsgBuilder *b, Str payload) {
 static void op_act(void *user, const ActionRequest *r, bool ungated) {
         Sim *s = user;
         trace(s, "ACT %s %s%s", r->action, r->target, ungated ? " (ungated)" : "");
+        if (ungated)
+                check_ungated(s, r);
         check_act(s, r, ungated);
-        SimUnit *u = unit(s, r->target);
+        SimUnit *u = sim_unit(s, r->target);
         bool restarts = strcmp(r->action, "restart") == 0 || strcmp(r->action, "restart_service") == 0 ||
                         strcmp(r->action, "kill") == 0;
         if (u && restarts && !u->acting) {
@@ -102,7 +128,7 @@ static void op_reply(void *user, const EnforceReply *r) {
         trace(s, "reply %s%s", code_to_string((int)r->code), r->more ? " (more)" : "");
         check_reply(s, r);
         Waiter *w = &s->waiters[r->waiter % SIM_WAITERS];
-        if (w->kind != ACTOR_UNIT)
+        if (w->kind != ACTOR_UNIT || w->token >> 20 == 0)
                 return;
         MsgBuilder b;
         enforce_reply_to_msg(r, w->token >> 20, &b);
@@ -120,7 +146,10 @@ static void op_publish(void *user, const char *type, const char *resource, const
 
 static int op_spool(void *user, const EnforceSpool *r) {
         Sim *s = user;
-        if (s->n_spool == sizeof(s->spool) / sizeof(s->spool[0]) || r->body.n >= sizeof(s->spool[0].body))
+        bool full = s->n_spool == ELEMENTSOF(s->spool) || r->body.n >= sizeof(s->spool[0].body) ||
+                    s->boot_us < s->spool_full_until_us;
+        check_spooled(s, r->id, full);
+        if (full)
                 return -ENOSPC;
         memcpy(s->spool[s->n_spool].id, r->id, 16);
         str_copy(s->spool[s->n_spool++].body, sizeof(s->spool[0].body), r->body);
@@ -154,9 +183,15 @@ void guardian_start(Sim *s) {
                 .has_ledger = true,
                 .pid = 1,
                 .start_time = s->instance[P_GUARDIAN],
+                .mode_floor = s->mode_floor,
                 .marker_known = true,
                 .paused = s->marker[0] ? s->marker : NULL};
         memcpy(cfg.boot_id, s->boot_id, 16);
+        s->has_acked = false;
+        s->acked = s->life_made = s->storm_to = 0;
+        s->here[P_GATE] = s->here[P_LEDGER] = false;
+        for (unsigned i = 0; i < ELEMENTSOF(s->sent); i++)
+                s->sent[i].sent_us = 0; /* what was on its way is gone */
         if (enforce_new(&cfg, &ops, s, &s->e) < 0) {
                 violate(s, "out of memory");
                 return;
@@ -183,13 +218,28 @@ void guardian_stop(Sim *s) {
 static void validated(Sim *s, Proc p, unsigned instance) {
         if (s->knows[P_GUARDIAN][p] != instance || !s->alive[p] || s->instance[p] != instance)
                 return;
-        s->validated[p] = true;
+        s->validated[p] = s->here[p] = true;
+        s->up_us[p] = s->boot_us;
+        if (p == P_LEDGER && s->rolled && !s->rolled_judged) { /* later it may know records of the new log */
+                s->rolled_judged = true;
+                s->rolled_seen = s->has_acked && s->acked >= s->snap_size;
+        }
+        if (p == P_GATE)
+                check_reask_begin(s);
         if (p == P_LEDGER)
                 SEEN(s, COVER_LEDGER_ATTACHED, NULL, NULL, enforce_ledger_attached(s->e, now_of(s)));
         else
                 put_sign(s, P_GUARDIAN, P_LEDGER, FR_PEER, p, instance);
         if (p == P_GATE)
                 SEEN(s, COVER_GATE_ATTACHED, NULL, NULL, enforce_gate_attached(s->e, now_of(s)));
+        if (p == P_GATE)
+                check_reask_end(s);
+}
+
+void guardian_ask(Sim *s, const EnforceProposal *p) {
+        check_asking(s, p);
+        SEEN(s, COVER_PROPOSE, NULL, NULL, enforce_propose(s->e, p, now_of(s)));
+        check_asked(s);
 }
 
 static void proposed(Sim *s, const Msg *m) {
@@ -200,31 +250,101 @@ static void proposed(Sim *s, const Msg *m) {
         }
         p.waiter = check_ask(s, ACTOR_UNIT, ROLE_NOBODY, false);
         s->waiters[p.waiter % SIM_WAITERS].token |= msg_u64(m, TAG_REQ, 0) << 20;
-        SEEN(s, COVER_PROPOSE, NULL, NULL, enforce_propose(s->e, &p, now_of(s)));
+        guardian_ask(s, &p);
+}
+
+static void from_ledger(Sim *s, const Msg *m) {
+        unsigned event = cover_enforce_event(m);
+        const uint8_t *id = event == COVER_OPEN_INTENT ? msg_bytes(m, TAG_REQUEST_ID) : NULL;
+        if (m->type == MSG_APPEND_ACK && (!s->has_acked || msg_u64(m, TAG_INDEX, 0) > s->acked)) {
+                s->has_acked = true;
+                s->acked = msg_u64(m, TAG_INDEX, 0);
+        }
+        SEEN(s, event, id, NULL, enforce_ledger_msg(s->e, m, now_of(s)));
+}
+
+static void from_gate(Sim *s, const Msg *m) {
+        unsigned event = cover_enforce_event(m);
+        check_verdict(s, m);
+        const uint8_t *id = msg_bytes(m, TAG_REQUEST_ID);
+        SEEN(s, event, id, NULL, enforce_gate_msg(s->e, m, now_of(s)));
+        if (s->wild && id && event == COVER_ALLOW)
+                remember(s, id, msg_bytes(m, TAG_DIGEST), msg_u64(m, TAG_DECISION_INDEX, 0), false);
 }
 
 void guardian_frame(Sim *s, Proc from, const Frame *f) {
         if (f->kind == FR_READY) {
                 validated(s, from, f->instance);
         } else if (f->kind == FR_EOF) {
+                s->here[from] = false;
                 if (from == P_LEDGER)
                         SEEN(s, COVER_LEDGER_LOST, NULL, NULL, enforce_ledger_lost(s->e, now_of(s)));
                 else if (from == P_GATE)
                         SEEN(s, COVER_GATE_LOST, NULL, NULL, enforce_gate_lost(s->e, now_of(s)));
+                if (from == P_LEDGER && s->storm_due)
+                        guardian_storm(s);
         } else if (f->kind == FR_MSG) {
                 Msg m = frame_msg(f);
-                if (from == P_GATE && m.type == MSG_VERDICT)
-                        check_verdict(s, &m);
-                unsigned event = cover_enforce_event(&m);
-                const uint8_t *id =
-                        event == COVER_OPEN_INTENT || from == P_GATE ? msg_bytes(&m, TAG_REQUEST_ID) : NULL;
                 if (from == P_GATE)
-                        SEEN(s, event, id, NULL, enforce_gate_msg(s->e, &m, now_of(s)));
+                        from_gate(s, &m);
                 else if (from == P_LEDGER)
-                        SEEN(s, event, id, NULL, enforce_ledger_msg(s->e, &m, now_of(s)));
+                        from_ledger(s, &m);
                 else if (m.type == MSG_PROPOSE)
                         proposed(s, &m);
         }
+}
+
+/* ---- records that nobody waits for */
+static void life_record(Sim *s, const char *name) {
+        char body[40];
+        int n = snprintf(body, sizeof(body), "{\"n\":%llu}", (unsigned long long)++s->life_made);
+        RecordFields f = {.kind = RECORD_UNIT,
+                .ref = UINT64_MAX,
+                .actor = "guardian",
+                .action = "started",
+                .resource = name,
+                .body = {body, (size_t)n}};
+        if (enforce_record(s->e, &f, now_of(s)) < 0)
+                violate(s, "P8 a lifecycle record was refused");
+}
+
+/* The ledger is away, and units come and go by hundreds. */
+void guardian_storm(Sim *s) {
+        unsigned n = 200 + (unsigned)rnd(s, 400);
+        s->storm_due = false;
+        s->storm_from = s->life_made + 1;
+        s->storm_recorded = 0;
+        for (unsigned i = 0; i < n; i++)
+                life_record(s, s->units[i % 3].name);
+        s->storm_to = s->life_made;
+}
+
+/* A Guardian that breaks the protocol: an intent or an action comes again, at any time, under a number of its
+ * own. None of them fits, so the ledger refuses it. */
+void guardian_wild(Sim *s) {
+        unsigned n = s->n_sent < ELEMENTSOF(s->sent) ? s->n_sent : ELEMENTSOF(s->sent);
+        if (!s->e || s->calm || n == 0 || rnd(s, 150) != 0)
+                return;
+        struct WildRecord w = s->sent[chance(s, 50) ? (s->n_sent - 1) % ELEMENTSOF(s->sent) : rnd(s, n)];
+        /* A second intent fits nothing only as long as the first is on record, or right before it in the
+         * pipe. */
+        const Request *r = check_find(s, w.id);
+        bool first = r && (r->intents > 0 || s->boot_us - w.sent_us < 5 * SIM_MS);
+        bool intent = w.intent && first && chance(s, 50);
+        if (!intent && chance(s, 10))
+                w.id[5] ^= 0x20; /* of nothing */
+        RecordFields f = {.kind = intent ? RECORD_INTENT : RECORD_ACTION,
+                .request_id = w.id,
+                .digest = w.digest,
+                .ref = w.ref,
+                .actor = "guardian",
+                .action = "restart",
+                .result = intent ? NULL : "ok",
+                .body = STR_LIT("{}")};
+        trace(s, "guardian breaks the protocol: %s of %02x", intent ? "intent" : "action", w.id[0]);
+        s->in_wild = true;
+        (void)enforce_record(s->e, &f, now_of(s));
+        s->in_wild = false;
 }
 
 /* ---- units in time */
@@ -242,7 +362,13 @@ static void unit_step(Sim *s, SimUnit *u) {
                                 enforce_incarnation_ended(s->e, u->name, &old, now_of(s)));
                 return;
         }
+        Incarnation down = u->inc;
         unit_new(s, u);
+        if (s->e) /* what was asked while it had no process was about none */
+                SEEN(s, COVER_TARGET_ENDED, NULL, u->name,
+                        enforce_incarnation_ended(s->e, u->name, &down, now_of(s)));
+        if (s->e && s->storms)
+                life_record(s, u->name);
         trace(s, "%s runs as %llu", u->name, (unsigned long long)u->inc.pid);
         if (u->acting && s->e) {
                 u->acting = false;
@@ -267,140 +393,4 @@ void guardian_timers(Sim *s) {
                         return;
                 }
         SEEN(s, COVER_TICK, NULL, NULL, enforce_tick(s->e, now_of(s)));
-}
-
-/* ---- what people and the world do */
-static void person(Sim *s) {
-        static const struct {
-                const char *action, *arg;
-                bool global;
-        } verbs[] = {{"restart", NULL, false}, {"restart_service", NULL, false}, {"kill", NULL, false},
-                {"reset", NULL, false}, {"pin", "to=down", false}, {"unpin", NULL, false},
-                {"lockdown", "state=on", true}, {"lockdown", "state=off", true},
-                {"mode", "mode=log_only", true}, {"mode", "mode=enforce", true}, {"stop", "x", false}};
-        unsigned v = (unsigned)rnd(s, sizeof(verbs) / sizeof(verbs[0]));
-        uint64_t uid = rnd(s, 4);
-        Role role = uid == 0 ? ROLE_ADMIN : uid == 3 ? ROLE_OBSERVER : ROLE_OPERATOR;
-        char actor[32];
-        snprintf(actor, sizeof(actor), "uid:%u", (unsigned)uid);
-        EnforceProposal p = {.waiter = check_ask(s, ACTOR_PERSON, role, false),
-                .kind = ACTOR_PERSON,
-                .actor = actor,
-                .uid = uid,
-                .role = role,
-                .action = str_of(verbs[v].action),
-                .target = verbs[v].global ? (Str){NULL, 0} : str_of(s->units[rnd(s, SIM_UNITS)].name),
-                .incident = UINT64_MAX};
-        if (verbs[v].arg)
-                p.args[p.n_args++] = str_of(verbs[v].arg);
-        trace(s, "uid %u: %s %.*s", (unsigned)uid, verbs[v].action, (int)p.target.n,
-                p.target.p ? p.target.p : "");
-        SEEN(s, COVER_PROPOSE, NULL, NULL, enforce_propose(s->e, &p, now_of(s)));
-}
-
-static void voter(Sim *s) {
-        char id[49] = "";
-        for (unsigned i = 0; i < s->n_requests && !id[0]; i++) {
-                char hex[33], text[49];
-                hex_encode(s->requests[i].id, 16, hex);
-                snprintf(text, sizeof(text), "apr_%s", hex);
-                const Approval *a = enforce_approval(s->e, text);
-                if (a && (a->state == APPROVAL_PENDING || chance(s, s->odd ? 60 : 10)))
-                        str_copy(id, sizeof(id), str_of(text));
-        }
-        if (!id[0])
-                return;
-        uint64_t uid = rnd(s, 4);
-        Role role = uid == 0 ? ROLE_ADMIN : uid == 3 ? ROLE_OBSERVER : ROLE_OPERATOR;
-        ActorKind kind = chance(s, 10) ? ACTOR_UNIT : ACTOR_PERSON;
-        bool yes = chance(s, s->odd ? 50 : 80);
-        trace(s, "uid %u votes %s", (unsigned)uid, yes ? "yes" : "no");
-        const Approval *a = enforce_approval(s->e, id);
-        uint8_t request[16];
-        memcpy(request, a->request_id, sizeof(request));
-        uint64_t waiter = check_ask(s, kind, role, true);
-        SEEN(s, yes ? COVER_VOTE_YES : COVER_VOTE_NO, request, NULL,
-                enforce_vote(s->e, waiter, kind, uid, role, str_of(id), yes, STR_LIT("n"), now_of(s)));
-}
-
-static void crash_unit(Sim *s) {
-        SimUnit *u = &s->units[rnd(s, 3)];
-        if (u->state != UNIT_RUNNING)
-                return;
-        trace(s, "%s crashes", u->name);
-        u->state = UNIT_STARTING;
-        Incarnation old = u->inc;
-        u->inc.pid = 0;
-        u->due_us = s->boot_us + rnd(s, 300 * SIM_MS);
-        if (s->e)
-                SEEN(s, COVER_TARGET_ENDED, NULL, u->name,
-                        enforce_incarnation_ended(s->e, u->name, &old, now_of(s)));
-}
-
-static void switches(Sim *s) {
-        Str why = STR_LIT("look");
-        unsigned what = (unsigned)rnd(s, 5);
-        if (what < 2)
-                SEEN(s, COVER_PAUSE, NULL, NULL,
-                        (void)enforce_pause(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, why, now_of(s)));
-        else if (what < 4)
-                SEEN(s, COVER_RESUME, NULL, NULL,
-                        (void)enforce_resume(s->e, ACTOR_PERSON, "uid:1", ROLE_OPERATOR, now_of(s)));
-        else
-                SEEN(s, COVER_BREAK_GLASS, NULL, NULL,
-                        (void)enforce_break_glass(
-                                s->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, why, 30 * SIM_S, now_of(s)));
-        trace(s, "%s", what < 2 ? "pause" : what < 4 ? "resume" : "break-glass");
-}
-
-static void fault(Sim *s) {
-        unsigned what = (unsigned)rnd(s, 100);
-        Proc p = (Proc)rnd(s, _P_MAX);
-        if (what < 40) {
-                proc_kill(s, p, rnd(s, chance(s, 20) ? 8 * SIM_S : 300 * SIM_MS));
-        } else if (what < 75 && s->alive[p] && p != P_GUARDIAN) {
-                s->stalled_us[p] = s->boot_us + rnd(s, chance(s, 30) ? 12 * SIM_S : SIM_S);
-                trace(s, "stop %s for %llu ms", proc_name(p),
-                        (unsigned long long)(s->stalled_us[p] - s->boot_us) / 1000);
-        } else if (what < 85) {
-                s->disk_bad = true;
-        } else if (what < 92) {
-                power_cut(s);
-        } else if (what < 96) {
-                s->wall_ns -= rnd(s, 20 * SIM_S) * 1000;
-        }
-}
-
-void guardian_stimulus(Sim *s) {
-        if (s->stimuli == 0) {
-                s->next_stimulus_us = UINT64_MAX;
-                s->calm = true;
-                s->end_us = s->boot_us + APPROVAL_TTL_US + 120 * SIM_S;
-                return;
-        }
-        s->stimuli--;
-        unsigned long_gap = (unsigned)rnd(s, 100);
-        s->next_stimulus_us = s->boot_us + (long_gap < 60          ? rnd(s, 20 * SIM_MS)
-                                                   : long_gap < 98 ? rnd(s, 3 * SIM_S)
-                                                                   : rnd(s, 900 * SIM_S));
-        unsigned what = (unsigned)rnd(s, 100);
-        if (what < 12) {
-                fault(s);
-        } else if (what < 18) {
-                crash_unit(s);
-        } else if (!s->e || s->boot_us < s->stalled_us[P_GUARDIAN]) {
-                return;
-        } else if (what < 50) {
-                immune_propose(s, s->units[chance(s, 90) ? rnd(s, 2) : rnd(s, SIM_UNITS)].name);
-        } else if (what < 55) {
-                s->units[rnd(s, 2)].rss = 60u << 20;
-                if (s->immune)
-                        s->immune_sample_us = s->boot_us;
-        } else if (what < 75) {
-                person(s);
-        } else if (what < 92) {
-                voter(s);
-        } else {
-                switches(s);
-        }
 }

@@ -47,13 +47,6 @@ static void propose(Sim *s, const ImmuneCmd *c) {
         s->counts[1]++;
 }
 
-static SimUnit *unit(Sim *s, const char *name) {
-        for (unsigned i = 0; i < SIM_UNITS; i++)
-                if (strcmp(s->units[i].name, name) == 0)
-                        return &s->units[i];
-        return NULL;
-}
-
 static void run_commands(Sim *s) {
         const ImmuneCmd *c;
         while (s->immune && (c = immune_next(s->immune))) {
@@ -64,7 +57,7 @@ static void run_commands(Sim *s) {
                 } else if (c->kind == IMMUNE_CMD_TIMER) {
                         s->immune_timer_us = c->at_us;
                 } else if (c->kind == IMMUNE_CMD_SAMPLE) {
-                        const SimUnit *u = unit(s, c->resource);
+                        const SimUnit *u = sim_unit(s, c->resource);
                         uint64_t pid = c->pid, start = c->start_time;
                         if (u) /* the command is gone with the next call */
                                 SEEN(s, COVER_INCIDENT_SAMPLE, 0, u->name,
@@ -186,6 +179,16 @@ static void proposal_result(Sim *s, const Msg *m) {
                         r.req, NULL, immune_on_proposal(s->immune, inow(s), &r));
 }
 
+/* A record under a number that it did not come to, attached or not. */
+static void out_of_turn(Sim *s) {
+        MsgBuilder b;
+        const SimWriter *w = &s->immune_writer;
+        msg_begin(&b, MSG_APPEND);
+        msg_put_u64(&b, TAG_SEQ, w->next_seq + rnd(s, 4) - (w->next_seq > 1));
+        msg_put_u64(&b, TAG_KIND, RECORD_ANOMALY);
+        put_msg(s, P_IMMUNE, P_LEDGER, &b, STR_LIT("{}"));
+}
+
 void immune_frame(Sim *s, Proc from, const Frame *f) {
         if (!s->immune)
                 return;
@@ -197,6 +200,8 @@ void immune_frame(Sim *s, Proc from, const Frame *f) {
                         proposal_result(s, &m);
         } else if (f->kind == FR_UP && from == P_LEDGER) {
                 writer_lost(&s->immune_writer);
+                if (s->hostile_immune && chance(s, 50))
+                        out_of_turn(s);
                 writer_attach(s, P_IMMUNE, &s->immune_writer);
                 if (s->immune_folding)
                         query(s, 0);
@@ -257,6 +262,29 @@ void immune_propose(Sim *s, const char *target) {
         msg_put_u64(&b, TAG_REQ, STRAY_REQ + rnd(s, 1000000));
         msg_put_cstr(&b, TAG_ACTION, chance(s, 90) ? "restart_service" : "scale_up");
         msg_put_cstr(&b, TAG_TARGET, target);
+        if (chance(s, 30))
+                msg_put_cstr(&b, TAG_CLAIM, "restarts=i:99");
         msg_put_cstr(&b, TAG_REASON, "stray");
         put_msg(s, P_IMMUNE, P_GUARDIAN, &b, (Str){NULL, 0});
+}
+
+/* A kernel that was taken over writes what is not its own: the allow that it would like to have, or an
+ * intent. */
+void immune_forge(Sim *s) {
+        MsgBuilder b;
+        if (!s->immune || s->n_requests == 0)
+                return;
+        if (chance(s, 40)) {
+                out_of_turn(s);
+                return;
+        }
+        const Request *r = &s->requests[rnd(s, s->n_requests)];
+        msg_begin(&b, MSG_APPEND);
+        msg_put_u64(&b, TAG_KIND, chance(s, 60) ? RECORD_DECISION : RECORD_INTENT);
+        msg_put_bytes(&b, TAG_REQUEST_ID, r->id);
+        msg_put_bytes(&b, TAG_DIGEST, r->digest);
+        msg_put_u64(&b, TAG_REF, r->final_index);
+        msg_put_u64(&b, TAG_VERDICT_BITS, VERDICT_BIT_ALLOW);
+        msg_put_cstr(&b, TAG_RESULT, "allow");
+        (void)writer_put(s, P_IMMUNE, &s->immune_writer, &b, STR_LIT("{}"), UINT64_MAX);
 }

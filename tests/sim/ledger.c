@@ -47,7 +47,8 @@ void ledger_start(Sim *s) {
                 return;
         }
         ledger_service_set_core(s->service, s->core);
-        check_reopened(s);
+        if (!s->rolled)
+                check_reopened(s);
         for (Proc p = 0; p < _P_MAX; p++)
                 if (p != P_LEDGER && s->alive[p])
                         add_peer(s, p, s->validated[p]);
@@ -111,7 +112,7 @@ static void run_job(Sim *s) {
                 s->disk_bad = false;
         }
         int r = ledger_job_run(&s->storage, s->job);
-        if (r == 0 && s->job->type == LEDGER_JOB_WRITE)
+        if (r == 0 && s->job->type == LEDGER_JOB_WRITE && !s->rolled)
                 check_durable(s, (Str){(const char *)s->job->data.data, s->job->data.len});
         LedgerJob *job = s->job;
         s->job = NULL;

@@ -8,76 +8,31 @@
  */
 #include "boot-run.h"
 #include "sim.h"
-#include "common/cleanup.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #ifdef GUARDIAN_TEST_HOOKS
+#include "chunks/ledger/rights.h"
 #include "guardian/enforce/enforce-private.h"
 
+/* One name, one guard of one core. */
 static const struct {
         const char *name;
-        EnforceFault fault;
+        EnforceFault enforce;
+        GateFault gate;
+        LedgerFault ledger;
 } faults[] = {
-        {"no_digest", FAULT_NO_DIGEST},
-        {"no_incarnation", FAULT_NO_INCARNATION},
-        {"no_use_by", FAULT_NO_USE_BY},
-        {"no_pause", FAULT_NO_PAUSE},
-        {"no_lockdown", FAULT_NO_LOCKDOWN},
-        {"act_early", FAULT_ACT_EARLY},
-        {"no_close", FAULT_NO_CLOSE},
-        {"no_ceiling", FAULT_NO_CEILING},
-        {"repeat_unknown", FAULT_REPEAT_UNKNOWN},
-        {"self_vote", FAULT_SELF_VOTE},
-        {"no_resend", FAULT_NO_RESEND},
-        {"no_answer", FAULT_NO_ANSWER},
-};
-static const struct {
-        const char *name;
-        bool *on;
-} switches[] = {
-        {"gate_judges_twice", &gate_fault_judge_twice},
-        {"gate_no_budget", &gate_fault_no_budget},
-        {"ledger_no_intent_check", &ledger_fault_no_intent_check},
-        {"ledger_no_dedup", &ledger_fault_no_dedup},
+#define X(N, s) {s, .enforce = FAULT_##N},
+        ENFORCE_FAULTS(X)
+#undef X
+#define X(N, s) {s, .gate = GATE_FAULT_##N},
+                GATE_FAULTS(X)
+#undef X
+#define X(N, s) {s, .ledger = LEDGER_FAULT_##N},
+                        LEDGER_FAULTS(X)
+#undef X
 };
 #endif
-
-/* ---- the shipped policy, read once */
-static const char *const policy_names[] = {
-        "actions.yaml", "constitution.yaml", "governance.yaml", "roles.yaml", "trust.yaml"};
-static struct {
-        char path[600];
-        char *text;
-        size_t n;
-} policy_files[ELEMENTSOF(policy_names)];
-
-static int read_policies(void) {
-        for (size_t i = 0; i < ELEMENTSOF(policy_names); i++) {
-                snprintf(policy_files[i].path, sizeof(policy_files[i].path), "%s/%s", SIM_POLICIES,
-                        policy_names[i]);
-                auto_fclose FILE *f = fopen(policy_files[i].path, "re");
-                policy_files[i].text = malloc(65536);
-                if (!f || !policy_files[i].text)
-                        return -1;
-                policy_files[i].n = fread(policy_files[i].text, 1, 65536, f);
-        }
-        return 0;
-}
-
-GatePolicy *sim_policy(void) {
-        GatePolicyFile files[ELEMENTSOF(policy_names)];
-        Problems problems = {0};
-        GatePolicy *p = NULL;
-        for (size_t i = 0; i < ELEMENTSOF(policy_names); i++)
-                files[i] = (GatePolicyFile){
-                        policy_names[i], policy_files[i].path, {policy_files[i].text, policy_files[i].n}};
-        if (gate_policy_compile(files, ELEMENTSOF(files), 0, &problems, &p) < 0)
-                fprintf(stderr, "sim: %s\n",
-                        problems.n ? problems.items[0].message : "the policy does not compile");
-        problems_done(&problems);
-        return p;
-}
 
 /* ---- one seed */
 static void sim_init(Sim *s, uint64_t seed, bool tracing) {
@@ -98,6 +53,9 @@ static void sim_init(Sim *s, uint64_t seed, bool tracing) {
         s->storage = vdisk_storage(&s->disk);
         s->source = vdisk_source(&s->disk);
         s->immune_timer_us = s->immune_sample_us = UINT64_MAX;
+        s->storms = seed % 32 == 3;
+        s->flaps = seed % 16 == 9;
+        s->wild = seed % 16 == 6;
         guardian_units_boot(s);
         for (Proc p = 0; p < _P_MAX; p++)
                 s->start_us[p] = s->boot_us + (p ? 1 + rnd(s, 20 * SIM_MS) : 0);
@@ -105,6 +63,10 @@ static void sim_init(Sim *s, uint64_t seed, bool tracing) {
         s->hostile_gate = rnd(s, 100) < 12;
         s->stimuli = s->hostile_gate ? 40 + (unsigned)rnd(s, 80) : 10 + (unsigned)rnd(s, 50);
         s->next_stimulus_us = s->boot_us + rnd(s, 100 * SIM_MS);
+        s->wild &= !s->hostile_gate; /* together they may make a record that fits */
+        s->hostile_immune = rnd(s, 100) < 8;
+        s->policy = rnd(s, 100) < 20;
+        s->mode_floor = chance(s, 12) ? MODE_ENFORCE_CRITICAL : chance(s, 8) ? MODE_ENFORCE : MODE_NONE;
 }
 
 static void sim_done(Sim *s) {
@@ -121,6 +83,8 @@ static void sim_done(Sim *s) {
                         LIST_FOREACH_SAFE (it, nx, &s->pipe[a][b])
                                 free(container_of(it, Frame, node));
         vdisk_done(&s->disk);
+        if (s->has_snap)
+                vdisk_done(&s->snap);
 }
 
 static BootLie boot_lie;
@@ -129,8 +93,10 @@ static bool run_seed(Sim *s, uint64_t seed, bool tracing, uint64_t totals[16]) {
         cover_seed = seed;
         if (!boot_run(seed, tracing, boot_lie, s->failure, sizeof(s->failure), &totals[13]))
                 return false;
+        bool cover_all = covering;
         sim_init(s, seed, tracing);
         sim_run(s);
+        covering = cover_all;
         for (unsigned i = 0; i < 16; i++)
                 totals[i] += s->counts[i];
         totals[15] += s->steps;
@@ -152,12 +118,9 @@ static int set_fault(const char *name) {
 #ifdef GUARDIAN_TEST_HOOKS
         for (size_t i = 0; i < ELEMENTSOF(faults); i++)
                 if (strcmp(faults[i].name, name) == 0) {
-                        enforce_fault = faults[i].fault;
-                        return 0;
-                }
-        for (size_t i = 0; i < ELEMENTSOF(switches); i++)
-                if (strcmp(switches[i].name, name) == 0) {
-                        *switches[i].on = true;
+                        enforce_fault = faults[i].enforce;
+                        gate_fault = faults[i].gate;
+                        ledger_fault = faults[i].ledger;
                         return 0;
                 }
 #endif
@@ -193,7 +156,7 @@ int main(int argc, char **argv) {
                         return 64;
         }
         Sim *s = calloc(1, sizeof(*s));
-        if (!s || !(s->log = calloc(SIM_RECORDS, sizeof(*s->log))) || read_policies() < 0) {
+        if (!s || !(s->log = calloc(SIM_RECORDS, sizeof(*s->log))) || sim_policies_read() < 0) {
                 fprintf(stderr, "sim: no memory, or no policies in %s\n", SIM_POLICIES);
                 return 70;
         }

@@ -245,7 +245,7 @@ static bool timers(Sim *s) {
                         return true;
                 }
         if (s->boot_us >= s->next_stimulus_us) {
-                guardian_stimulus(s);
+                world_stimulus(s);
                 return true;
         }
         if (runs(s, P_GUARDIAN) && s->boot_us >= guardian_deadline(s)) {
@@ -303,6 +303,11 @@ void sim_run(Sim *s) {
                         break;
                 }
                 if (step(s)) {
+                        if (s->wild)
+                                guardian_wild(s);
+                        if (s->flaps && s->wrote && !s->calm && s->steps % 3 == 0)
+                                proc_kill(s, P_GATE, 1);
+                        s->wrote = false;
                         check_state(s);
                         pass(s, 1 + rnd(s, 200));
                         continue;
@@ -316,5 +321,6 @@ void sim_run(Sim *s) {
                         break;
                 pass(s, at > s->boot_us ? at - s->boot_us : 1);
         }
-        check_end(s);
+        if (!s->rolled) /* with an older ledger nothing comes to rest */
+                check_end(s);
 }

@@ -13,9 +13,11 @@
 #include "chunks/governance/gate-core.h"
 #include "chunks/ledger/ledger-core.h"
 #include "chunks/ledger/service.h"
+#include "common/cleanup.h"
 #include "common/list.h"
 #include "guardian/enforce/enforce.h"
 #include "immune/immune-core.h"
+#include "policies.h"
 #include "tests/sim/coverage.h"
 #include "tests/unit/ledger/vdisk.h"
 
@@ -65,6 +67,23 @@ typedef struct SimWriter {
 /* What is known of one request, whoever said it. */
 typedef struct Request {
         uint8_t id[16], digest[32];
+        /* what was asked, and by whom: from the DECIDE */
+        bool person, critical, mode_verb, lockdown, break_glass, claimed;
+        Role role;
+        Mode mode;
+        Incarnation inc;
+        /* what became of it: from the pipes */
+        unsigned guardian, decides; /* the instance that asked, how often it did */
+        uint64_t sent_us;           /* unanswered by the present gate since, UINT64_MAX: not */
+        bool heard, questioned, ended, allow_fits;
+        uint64_t revision, asked_revision; /* hashes of policy revisions: on record, and as said */
+        unsigned lapsed;                   /* the Guardian that told its waiter of a lapse */
+        /* from the record */
+        unsigned need, vote_epoch;
+        uint64_t voters, yes; /* uids, bits */
+        uint64_t approved_us; /* UINT64_MAX: not */
+        bool closed, config, recovered, spooled, spool_full, ungated;
+        uint64_t acted_us;
         uint64_t asked_us, verdict_us, decide_epoch;
         unsigned asks, finals, allows, intents, actions, acted;
         bool final_allow, asked, healing, inside; /* inside: mode, lockdown: Guardian's own state */
@@ -79,7 +98,19 @@ typedef struct Waiter {
         bool open, more, vote;
         Role role;
         ActorKind kind;
+        uint8_t request[16]; /* of a vote */
 } Waiter;
+
+/* One call of enforce_propose() or of a switch, and what it did before it returned. */
+typedef struct Asking {
+        bool on;
+        ActorKind kind;
+        Role role;
+        char actor[40], action[33], target[129];
+        unsigned acts, spooled;
+        bool replied;
+        Code code;
+} Asking;
 
 typedef struct Mirror { /* one durable record */
         RecordKind kind;
@@ -106,15 +137,38 @@ typedef struct Sim {
         List pipe[_P_MAX][_P_MAX];
         uint64_t next_stimulus_us;
         unsigned stimuli;
-        bool hostile_gate; /* this seed's gate allows everything and lies */
-        bool odd;          /* votes on what is no question any more, verdicts told again much later */
-        MsgBuilder told;   /* an old verdict of a hostile gate */
+        bool hostile_gate;   /* this seed's gate allows everything and lies */
+        bool odd;            /* votes on what is no question any more, verdicts told again much later */
+        MsgBuilder told;     /* an old verdict of a hostile gate */
+        bool hostile_immune; /* writes what is not its own */
+        bool wild;           /* Guardian's own records come again, as if it broke the protocol */
+        bool storms;         /* units come and go by hundreds while the ledger is away */
+        bool storm_due;
+        unsigned policy; /* of the next gate: the shipped one, or one that wants two votes */
+        Mode mode_floor; /* --mode */
+        struct WildRecord {
+                uint8_t id[16], digest[32];
+                uint64_t ref, sent_us;
+                bool intent; /* its intent was sent */
+        } sent[8];
+        unsigned n_sent;
+        bool in_wild, follow;
+        uint64_t asked_index;   /* of a hostile gate's last question */
+        ActionRequest invented; /* what it made up */
+        MsgBuilder again[2];    /* APPROVAL_ANSWERED and DECIDE as they were sent, and to which gate */
+        unsigned again_gate[2];
+        /* a ledger that comes back older than it was */
+        VDisk snap;
+        bool has_snap, rolled, rolled_judged, rolled_seen;
+        uint64_t snap_size;
         /* Guardian */
         Enforce *e;
         SimUnit units[SIM_UNITS];
         uint64_t pids;
         bool paused, lockdown;
         char marker[513];
+        bool here[_P_MAX]; /* Guardian knows a validated one */
+        uint64_t up_us[_P_MAX], spool_full_until_us;
         uint64_t lockdown_epoch;
         struct SpoolLine {
                 uint8_t id[16];
@@ -133,6 +187,8 @@ typedef struct Sim {
         /* gate */
         Gate *gate;
         SimWriter gate_writer;
+        unsigned listed_approved, judged; /* by a gate that starts */
+        bool flaps, wrote; /* this seed's gate dies right behind a decision, and is back at once */
         bool gate_started, gate_querying, gate_end;
         uint64_t gate_query, hostile_next;
         List gate_waiting; /* Frame: DECIDE and APPROVAL_ANSWERED until the records are caught up with */
@@ -148,6 +204,15 @@ typedef struct Sim {
         unsigned n_requests;
         Waiter waiters[SIM_WAITERS];
         uint64_t n_waiters;
+        Asking asking;
+        bool silent;       /* the gate has owed an answer for 3 s and said nothing since */
+        bool mode_touched; /* somebody was allowed to change the mode */
+        bool has_acked;
+        uint64_t acked;                            /* the highest index that this Guardian was told */
+        uint64_t life_made;                        /* lifecycle records of this Guardian */
+        uint64_t life_next, life_lost, life_epoch; /* as they are on record */
+        uint64_t storm_from, storm_to, storm_recorded, storm_guardian;
+        unsigned pause_said, pause_seen, pause_guardian; /* 1: on, 2: off; the last on record */
         uint64_t forged_index; /* verdicts with a wrong decision index that were let out: each may cost one
                                   refused intent */
         uint64_t counts[16];
@@ -173,9 +238,13 @@ void guardian_stop(Sim *s);
 void guardian_frame(Sim *s, Proc from, const Frame *f);
 void guardian_timers(Sim *s);
 uint64_t guardian_deadline(const Sim *s);
-void guardian_stimulus(Sim *s);
 void guardian_units_boot(Sim *s);
+void guardian_ask(Sim *s, const EnforceProposal *p);
+void guardian_wild(Sim *s);
+void guardian_storm(Sim *s);
 void unit_new(Sim *s, SimUnit *u);
+SimUnit *sim_unit(Sim *s, const char *name);
+void world_stimulus(Sim *s);
 
 void ledger_start(Sim *s);
 void ledger_stop(Sim *s, bool power);
@@ -193,6 +262,7 @@ void immune_frame(Sim *s, Proc from, const Frame *f);
 void immune_timers(Sim *s);
 uint64_t immune_deadline(const Sim *s);
 void immune_propose(Sim *s, const char *target);
+void immune_forge(Sim *s);
 
 void writer_reset(SimWriter *w);
 void writer_attach(Sim *s, Proc p, SimWriter *w);
@@ -216,5 +286,23 @@ void check_vote_reply(Sim *s, const EnforceVoteReply *r);
 void check_state(Sim *s); /* after every step */
 void check_end(Sim *s);   /* all is quiet */
 void check_guardian_gone(Sim *s);
-/* A gate for one policy, the shipped one. */
-GatePolicy *sim_policy(void);
+Request *check_find(Sim *s, const uint8_t id[16]);
+Request *check_need(Sim *s, const uint8_t id[16]);
+
+/* ---- check-rules.c: the rules of rules.txt that are no invariant of their own */
+void check_asking(Sim *s, const EnforceProposal *p);
+void check_asked(Sim *s);
+void check_switched(Sim *s, ActorKind kind, Role role, bool admin, Code code);
+void check_glass(Sim *s, Str reason, uint64_t ttl_us, Code code);
+void check_asked_gate(Sim *s, const Msg *m, Request *r); /* the first DECIDE of it */
+void check_ungated(Sim *s, const ActionRequest *a);
+void check_spooled(Sim *s, const uint8_t id[16], bool full);
+void check_reask_begin(Sim *s);
+void check_reask_end(Sim *s);
+void check_rules_end(Sim *s);
+
+/* ---- check-record.c: what stands in the record */
+void check_record(Sim *s, const Record *rec);
+void check_record_decision(Sim *s, const Record *rec, Request *r);
+void check_record_approval(Sim *s, const Record *rec, Request *r);
+uint64_t check_hash(Str text);

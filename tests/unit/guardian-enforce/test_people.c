@@ -376,6 +376,81 @@ START_TEST(test_registered_again) {
 }
 END_TEST
 
+/* A gate that was taken over says that people approved something, and allows it. */
+static World *approved_elsewhere(World *old, const char *on_record, bool gate_dies) {
+        World *w = world_new(true, true);
+        MsgBuilder b;
+        Msg d;
+        Incarnation inc = unit(old, "leaky")->incarnation;
+        ck_assert_int_eq(msg_view(&old->gate[0], (Str){NULL, 0}, &d), 0);
+        enforce_gate_attached(w->e, w->now);
+        pending_from(old, w, "approved", &inc, false); /* waits for our own record */
+        ck_assert_ptr_null(enforce_approval(w->e, "apr_1"));
+        enforce_ledger_attached(w->e, w->now);
+        while (w->pumped < w->n_ledger) {
+                Msg q;
+                ck_assert_int_eq(msg_view(&w->ledger[w->pumped].b, (Str){NULL, 0}, &q), 0);
+                if (on_record && q.type == MSG_QUERY &&
+                        msg_u64(&q, TAG_KINDS, 0) == 1ull << RECORD_APPROVAL) {
+                        static const uint8_t hash[32] = {2};
+                        msg_begin(&b, MSG_RECORD);
+                        msg_put_u64(&b, TAG_REQ, msg_u64(&q, TAG_REQ, 0));
+                        msg_put_u64(&b, TAG_INDEX, 8);
+                        msg_put_u64(&b, TAG_TIME_NS, w->now.wall_ns);
+                        msg_put_u64(&b, TAG_KIND, RECORD_APPROVAL);
+                        msg_put_cstr(&b, TAG_WRITER, "guardian");
+                        msg_put_u64(&b, TAG_EPOCH, 1);
+                        msg_put_u64(&b, TAG_SEQ, 1);
+                        msg_put_bytes(&b, TAG_HASH, hash);
+                        msg_put_bytes(&b, TAG_PREV, hash);
+                        msg_copy(&b, &d, TAG_REQUEST_ID);
+                        msg_copy(&b, &d, TAG_DIGEST);
+                        msg_put_cstr(&b, TAG_RESULT, on_record);
+                        say_ledger(w, &b);
+                }
+                pump_one(w);
+        }
+        if (gate_dies) { /* its successor, which may have the decision already, is told where the vote stands
+                          */
+                enforce_gate_lost(w->e, w->now);
+                enforce_gate_attached(w->e, w->now);
+                Msg a = last_to_gate(w);
+                ck_assert_int_eq(a.type, MSG_APPROVAL_ANSWERED);
+                ck_assert_uint_eq(msg_u64(&a, TAG_INDEX, 0), 8);
+        } else {
+                w->gate[w->n_gate++] = old->gate[0];
+        }
+        verdict(w, (Say){.verdict = VERDICT_ALLOW, .approval_id = "apr_1"});
+        pump(w);
+        return w;
+}
+
+START_TEST(test_approval_is_not_the_gates_to_say) {
+        World *old = world_ready();
+        heal(old, "leaky");
+        World *w = approved_elsewhere(old, NULL, false);
+        ck_assert_uint_eq(w->n_acts, 0);
+        ck_assert_uint_gt(status(w).forged_verdicts, 0);
+        world_free(w);
+        w = approved_elsewhere(old, "denied", false);
+        ck_assert_uint_eq(w->n_acts, 0);
+        world_free(w);
+        for (int dies = 0; dies < 2; dies++) {
+                w = approved_elsewhere(old, "approved", dies);
+                ck_assert_uint_eq(w->n_acts, 1);
+                world_free(w);
+        }
+        w = world_ready(); /* nor does it ask about what the unit does not list */
+        Incarnation inc = unit(w, "leaky")->incarnation;
+        unit(w, "leaky")->n_heal = 0;
+        pending_from(old, w, "pending", &inc, false);
+        ck_assert_uint_eq(status(w).pending_approvals, 0);
+        ck_assert_uint_gt(status(w).forged_verdicts, 0);
+        world_free(w);
+        world_free(old);
+}
+END_TEST
+
 START_TEST(test_approvals_document) {
         World *w = world_ready();
         asked(w, "leaky");
@@ -406,4 +481,5 @@ RUN_TESTS("enforce-people", test_approved_path, test_second_verdict_must_fit, te
         test_votes_count_when_durable, test_denied_by_a_person, test_a_denial_behind_a_vote_counts,
         test_a_denial_behind_the_allow_counts, test_a_denial_that_the_gate_saw_first, test_stale_target,
         test_ends_while_the_vote_is_written, test_expiry, test_vote_while_the_ledger_is_away,
-        test_gate_away_when_approved, test_registered_again, test_approvals_document)
+        test_gate_away_when_approved, test_registered_again, test_approval_is_not_the_gates_to_say,
+        test_approvals_document)
