@@ -142,11 +142,12 @@ static int boot_set(Options *o) {
                         hanging = manager_free(m);
                 }
         }
-        free(m);
         roles_blob_done(&roles);
         plan_free(plan);
-        if (!hanging)
+        if (!hanging) { /* whose threads look at these */
+                free(m);
                 unit_set_free(set);
+        }
         return status;
 }
 

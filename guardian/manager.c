@@ -19,7 +19,7 @@
 /* How long what is left of an ordered stop may take after TERM before it gets KILL. */
 static const uint64_t LEFTOVER_GRACE_US = 5000000;
 
-enum { LOCK_PAUSE_MS = 100, LOCK_TRIES = 50 };
+enum { LOCK_PAUSE_MS = 100, LOCK_TRIES = 50, SETTLE_MS = 3000 };
 
 EnforceNow manager_now(void) {
         return (EnforceNow){clock_boot_us(), clock_wall_ns()};
@@ -528,8 +528,11 @@ unsigned manager_free(Manager *m) {
                 free(u->status_text);
                 u->status_text = NULL;
         }
-        spool_settle(m->spool);
-        marker_settle(&m->marker);
+        bool settled = spool_settle(m->spool, SETTLE_MS);
+        settled = marker_settle(&m->marker, SETTLE_MS) && settled;
+        if (!settled)
+                log_error("the state directory does not answer: what was to be kept there at the end may be missing",
+                        LOG_STR("directory", m->state_dir));
         unsigned hanging = workers_close(m->workers);
         for (uint32_t i = 0; i < m->n_units && m->units; i++)
                 if (m->units[i].prepared) {
@@ -548,7 +551,8 @@ unsigned manager_free(Manager *m) {
         group_root_done(&m->groups);
         uv_walk(&m->loop, on_walk_close, NULL);
         uv_run(&m->loop, UV_RUN_DEFAULT);
-        m->spool = spool_close(m->spool);
+        if (!hanging)
+                m->spool = spool_close(m->spool);
         uv_loop_close(&m->loop);
         timer_heap_done(&m->heap);
         reap_done(&m->reap);

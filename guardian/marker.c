@@ -125,7 +125,9 @@ int marker_error(const Marker *m) {
         return m->busy ? m->work.lacking : m->error;
 }
 
-void marker_settle(Marker *m) {
+bool marker_settle(Marker *m, uint64_t limit_ms) {
         while (m->busy)
-                worker_finish(&m->work);
+                if (!worker_finish(&m->work, limit_ms))
+                        return false;
+        return true;
 }

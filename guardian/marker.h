@@ -38,5 +38,5 @@ bool marker_pending(const Marker *m);
 /* Why the file is not as it was last set: -errno, also of the thread that a change waits for; -ENOENT: no
  * state directory, and something was to be kept. 0: it is, or will be. */
 int marker_error(const Marker *m);
-/* Waits until the file is as it was last set, or that has failed. */
-void marker_settle(Marker *m);
+/* Waits until the file is as it was last set, or that has failed; false: a change takes longer than that. */
+bool marker_settle(Marker *m, uint64_t limit_ms);

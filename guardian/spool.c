@@ -268,9 +268,11 @@ void spool_imported_id(Spool *s, const uint8_t id[16]) {
                 start_work(s);
 }
 
-void spool_settle(Spool *s) {
+bool spool_settle(Spool *s, uint64_t limit_ms) {
         while (s && s->busy)
-                worker_finish(&s->work);
+                if (!worker_finish(&s->work, limit_ms))
+                        return false;
+        return true;
 }
 
 Spool *spool_close(Spool *s) {

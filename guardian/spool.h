@@ -37,6 +37,6 @@ SpoolRecord *spool_first(Spool *s);   /* oldest one not imported, or NULL */
 SpoolRecord *spool_next(Spool *s, SpoolRecord *r);
 /* It stands in the ledger; an unknown id does nothing. When no record is left the file is emptied. */
 void spool_imported_id(Spool *s, const uint8_t id[16]);
-/* Waits until nothing is being written. Takes NULL. */
-void spool_settle(Spool *s);
-Spool *spool_close(Spool *s); /* waits for nothing; call after spool_settle() */
+/* Waits until nothing is being written; false: a write takes longer than that. Takes NULL. */
+bool spool_settle(Spool *s, uint64_t limit_ms);
+Spool *spool_close(Spool *s); /* waits for nothing; call after a spool_settle() that was true */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { AT_A_TIME = 4, SLOW_MS = 200, STACK_BYTES = 256 << 10 };
@@ -87,26 +88,29 @@ static bool room(const Workers *w) {
 
 static void on_look(uv_timer_t *t);
 
-static void fill(Workers *w) {
-        while (!w->closing && !list_empty(&w->waiting) && room(w)) {
-                WorkerJob *j = container_of(w->waiting.next, WorkerJob, node);
-                pthread_mutex_lock(&w->lock); /* it may be back before this is written down */
+/* Of one that waits. Without a thread to be had it waits on, before the others. */
+static int run_elsewhere(Workers *w, WorkerJob *j) {
+        pthread_mutex_lock(&w->lock); /* it may be back before this is written down */
+        list_remove(&j->node);
+        list_append(&w->running, &j->node);
+        j->running = true;
+        j->began_us = clock_boot_us();
+        j->lacking = begin(j);
+        if (j->lacking < 0) {
+                j->running = false;
                 list_remove(&j->node);
-                list_append(&w->running, &j->node);
-                j->running = true;
-                j->began_us = clock_boot_us();
-                j->lacking = begin(j);
-                if (j->lacking <
-                        0) { /* no thread to be had: tried again when one ends, or at the next look */
-                        j->running = false;
-                        list_remove(&j->node);
-                        list_append(w->waiting.next, &j->node);
-                        pthread_mutex_unlock(&w->lock);
-                        break;
-                }
+                list_append(w->waiting.next, &j->node);
+        } else {
                 w->n_running++;
-                pthread_mutex_unlock(&w->lock);
         }
+        pthread_mutex_unlock(&w->lock);
+        return j->lacking;
+}
+
+static void fill(Workers *w) {
+        while (!w->closing && !list_empty(&w->waiting) && room(w))
+                if (run_elsewhere(w, container_of(w->waiting.next, WorkerJob, node)) < 0)
+                        break; /* tried again when a thread ends, or at the next look */
         if (w->closing || list_empty(&w->waiting))
                 uv_timer_stop(&w->look);
         else if (!uv_is_active((uv_handle_t *)&w->look))
@@ -168,7 +172,11 @@ int workers_new(uv_loop_t *loop, Workers **ret) {
         uv_timer_init(loop, &w->look);
         w->back.data = w->look.data = w;
         pthread_mutex_init(&w->lock, NULL);
-        pthread_cond_init(&w->came, NULL);
+        pthread_condattr_t monotonic;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&w->came, &monotonic);
+        pthread_condattr_destroy(&monotonic);
         list_init(&w->waiting);
         list_init(&w->running);
         list_init(&w->finished);
@@ -193,20 +201,31 @@ bool worker_withdraw(WorkerJob *j) {
         return true;
 }
 
-void worker_finish(WorkerJob *j) {
+bool worker_finish(WorkerJob *j, uint64_t limit_ms) {
         Workers *w = j->home;
-        if (worker_withdraw(j)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += (time_t)(limit_ms / 1000);
+        until.tv_nsec += (long)(limit_ms % 1000) * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (!j->running && run_elsewhere(w, j) < 0 && worker_withdraw(j)) {
                 j->run(j);
                 j->done(j);
-                return;
+                return true;
         }
         while (j->running) {
+                int late = 0;
                 pthread_mutex_lock(&w->lock);
-                while (list_empty(&w->finished))
-                        pthread_cond_wait(&w->came, &w->lock);
+                while (list_empty(&w->finished) && late == 0)
+                        late = pthread_cond_timedwait(&w->came, &w->lock, &until);
+                late = list_empty(&w->finished);
                 pthread_mutex_unlock(&w->lock);
+                if (late)
+                        return false;
                 deliver(w);
         }
+        return true;
 }
 
 static void on_closed(uv_handle_t *h) {

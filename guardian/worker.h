@@ -38,9 +38,10 @@ int workers_new(uv_loop_t *loop, Workers **ret);
 void worker_start(Workers *w, WorkerJob *j);
 /* Before it has begun: true, j is the caller's again and done() does not come. */
 bool worker_withdraw(WorkerJob *j);
-/* Waits for a job that was started, however long it takes; one that has not begun runs here and now. Its
- * done() has come when this returns, and perhaps that of others. For the end: before workers_close(). */
-void worker_finish(WorkerJob *j);
+/* Waits for a job that was started, whatever else runs; one that gets no thread runs here and now. True: its
+ * done() has come, and perhaps that of others. False: it is not back by then (milliseconds), and is one of
+ * those that workers_close() counts. For the end: before workers_close(). */
+bool worker_finish(WorkerJob *j, uint64_t limit_ms);
 /* Takes NULL. The loop has to turn once more after it, for the handles. What is back gets its done(); what
  * has not begun and what hangs does not, and is counted: what those threads use must not be freed. */
 unsigned workers_close(Workers *w);

@@ -20,7 +20,7 @@ static void open_spool(void) {
 }
 
 static void reopen(void) {
-        spool_settle(spool);
+        ck_assert(spool_settle(spool, 60000));
         spool = spool_close(spool);
         open_spool();
 }
@@ -34,7 +34,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
-        spool_settle(spool);
+        ck_assert(spool_settle(spool, 60000));
         spool = spool_close(spool);
         ck_assert_uint_eq(workers_close(workers), 0);
         world_end();
@@ -107,7 +107,7 @@ START_TEST(a_torn_line_swallows_nothing) {
         stored(2);
         size_t n = read_file(file, text, sizeof(text));
         for (size_t cut = whole; cut < n; cut++) {
-                spool_settle(spool);
+                ck_assert(spool_settle(spool, 60000));
                 spool = spool_close(spool);
                 write_file(file, text, cut, 0600);
                 open_spool();
@@ -134,7 +134,7 @@ START_TEST(a_changed_byte_is_noticed) {
         size_t n = read_file(file, text, sizeof(text));
         size_t first = (size_t)(strchr(text, '\n') - text);
         for (size_t at = 0; at < first; at++) {
-                spool_settle(spool);
+                ck_assert(spool_settle(spool, 60000));
                 spool = spool_close(spool);
                 text[at] ^= 1;
                 write_file(file, text, n, 0600);
@@ -193,7 +193,7 @@ START_TEST(a_full_one_refuses_and_says_so) {
         ck_assert_int_eq(add(200), 0); /* a small one still fits */
         while (add(200) == 0)
                 ;
-        spool_settle(spool);
+        ck_assert(spool_settle(spool, 60000));
         ck_assert_int_eq(stat(file, &st), 0);
         ck_assert_int_le(st.st_size, SPOOL_MAX_BYTES);
         size_t pending = spool_pending(spool);
@@ -230,7 +230,7 @@ START_TEST(many_at_once_are_one_or_two_writes) {
         for (unsigned i = 1; i <= 100; i++)
                 ck_assert_int_eq(add((uint8_t)i), 0);
         WAIT_FOR(told > 0);
-        spool_settle(spool);
+        ck_assert(spool_settle(spool, 60000));
         ck_assert_uint_eq(told, 1); /* said once, when all of them are durable */
         reopen();
         ck_assert_uint_eq(spool_pending(spool), 100);

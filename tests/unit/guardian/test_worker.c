@@ -139,17 +139,28 @@ START_TEST(withdrawn_before_it_began) {
 END_TEST
 
 /* Without a turn of the loop. */
-START_TEST(finished_there_or_here) {
+START_TEST(finished_whoever_hangs) {
         Task *runs = start(0, false);
-        worker_finish(&runs->job);
+        ck_assert(worker_finish(&runs->job, 60000));
         ck_assert(runs->done && runs->elsewhere);
         for (unsigned i = 0; i < MANY - 1; i++)
                 start(i, true);
         Task *waits = start(MANY - 1, false);
-        worker_finish(&waits->job);
-        ck_assert(waits->done && !waits->elsewhere);
+        ck_assert(worker_finish(&waits->job, 60000));
+        ck_assert(waits->done && waits->elsewhere);
         let_through(MANY - 1);
         WAIT_FOR(all_done(MANY));
+}
+END_TEST
+
+/* A stop must end though a disk does not answer. */
+START_TEST(one_that_hangs_is_given_up) {
+        Task *hangs = start(0, true);
+        ck_assert(!worker_finish(&hangs->job, 1));
+        ck_assert(!hangs->done);
+        let_through(1);
+        ck_assert(worker_finish(&hangs->job, 60000));
+        ck_assert(hangs->done);
 }
 END_TEST
 
@@ -169,6 +180,6 @@ END_TEST
 int main(void) {
         const TTest *const tests[] = {runs_elsewhere_and_is_done_here, all_of_many_run,
                 any_number_that_hangs_holds_up_nobody, a_few_run_at_a_time, withdrawn_before_it_began,
-                finished_there_or_here, the_end_does_not_wait};
+                finished_whoever_hangs, one_that_hangs_is_given_up, the_end_does_not_wait};
         return run_suite("worker", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
