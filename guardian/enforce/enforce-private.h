@@ -66,6 +66,7 @@ typedef struct Spooled {
         uint64_t token, time_ns;
         char *text; /* actor, action, resource, result, correlation_id, then the body; owned */
         size_t at[5], body_at, body_len;
+        bool memory_only; /* the spool did not take it */
 } Spooled;
 
 /* A break-glass whose record is not durable yet. ttl_us 0: none. */
@@ -102,7 +103,7 @@ struct Enforce {
         RecordQueue records;
         List votes;   /* VoteInFlight */
         List spooled; /* Spooled */
-        unsigned n_spooled;
+        unsigned n_spooled, n_memory_only;
         uint64_t last_token;
         /* the gate */
         bool gate_attached, gate_silent;
@@ -175,8 +176,11 @@ uint64_t people_deadline(const Enforce *e);
 /* spool and ledger, ledger-side.c */
 void ledger_resync(Enforce *e, EnforceNow now);
 void ledger_ask_alive(Enforce *e, EnforceNow now);
-int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now);
-int spool_put(Enforce *e, const EnforceSpool *r, bool store);
+/* Records an act that waits for nobody: 0: durable; 1: being written. -errno: the spool does not take it, and
+ * unless it `must` be durable first, or SPOOL_MEMORY_MAX such are held, it is kept here: what was done keeps
+ * its order on record, and is lost with this Guardian only. */
+enum { SPOOL_MEMORY_MAX = 256 };
+int spool_act(Enforce *e, const Proposal *p, const char *why, bool must, EnforceNow now);
 /* It never happened: forgets it, unless it is on its way to the ledger. */
 void spool_withdraw(Enforce *e, const uint8_t id[16]);
 /* enforce.c */

@@ -379,7 +379,7 @@ static void act(Enforce *e, Proposal *p, EnforceNow now) {
 void flow_act_ungated(Enforce *e, Proposal *p, const char *why, EnforceNow now) {
         if (e->cfg.has_gate) {
                 e->counters.ungated++;
-                int r = FAULTY(FAULT_NO_SPOOL) ? 0 : spool_act(e, p, why, now);
+                int r = FAULTY(FAULT_NO_SPOOL) ? 0 : spool_act(e, p, why, false, now);
                 if (r < 0 && FAULTY(FAULT_SPOOL_STOPS)) {
                         flow_end(e, p, CODE_FAILED, "the spool is full");
                         return;

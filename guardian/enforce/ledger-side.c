@@ -25,6 +25,7 @@ static Spooled *spooled_find(Enforce *e, const uint8_t id[16]) {
 static void spooled_free(Enforce *e, Spooled *s) {
         list_remove(&s->node);
         e->n_spooled--;
+        e->n_memory_only -= s->memory_only;
         free(s->text);
         free(s);
 }
@@ -58,7 +59,9 @@ static void spool_import(Enforce *e, EnforceNow now) {
         }
 }
 
-int spool_put(Enforce *e, const EnforceSpool *r, bool store) {
+typedef enum SpoolStore { SPOOL_STORED, SPOOL_STORE, SPOOL_STORE_OR_KEEP } SpoolStore;
+
+static int spool_put(Enforce *e, const EnforceSpool *r, SpoolStore store) {
         const char *in[5] = {r->actor, r->action, r->resource, r->result, r->correlation_id};
         size_t total = r->body.n;
         for (size_t i = 0; i < ELEMENTSOF(in); i++)
@@ -86,14 +89,16 @@ int spool_put(Enforce *e, const EnforceSpool *r, bool store) {
         s->body_len = r->body.n;
         if (r->body.n)
                 memcpy(s->text + pos, r->body.p, r->body.n);
-        int err = store ? e->ops.spool(e->user, r) : 0;
-        if (err < 0) {
+        int err = store == SPOOL_STORED ? 0 : e->ops.spool(e->user, r);
+        s->memory_only = err < 0 && store == SPOOL_STORE_OR_KEEP && e->n_memory_only < SPOOL_MEMORY_MAX;
+        if (err < 0 && !s->memory_only) {
                 free(s->text);
                 free(s);
                 return err;
         }
         list_append(&e->spooled, &s->node);
         e->n_spooled++;
+        e->n_memory_only += s->memory_only;
         return err;
 }
 
@@ -105,7 +110,7 @@ void spool_withdraw(Enforce *e, const uint8_t id[16]) {
         e->ops.spool_imported(e->user, id);
 }
 
-int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now) {
+int spool_act(Enforce *e, const Proposal *p, const char *why, bool must, EnforceNow now) {
         Buf out = BUF_INIT(RECORD_QUEUE_BODY_MAX);
         JsonWriter w;
         json_init(&w, &out, true);
@@ -132,16 +137,16 @@ int spool_act(Enforce *e, const Proposal *p, const char *why, EnforceNow now) {
                         .correlation_id = p->correlation_id,
                         .body = {(const char *)out.data, out.len}};
                 memcpy(s.id, p->r.request_id, sizeof(s.id));
-                r = spool_put(e, &s, true);
+                r = spool_put(e, &s, must ? SPOOL_STORE : SPOOL_STORE_OR_KEEP);
         }
         buf_done(&out);
-        if (r >= 0 && e->ledger_ready)
+        if (e->ledger_ready)
                 spool_import(e, now);
         return r;
 }
 
 int enforce_spool_loaded(Enforce *e, const EnforceSpool *r) {
-        return spooled_find(e, r->id) ? 0 : spool_put(e, r, false);
+        return spooled_find(e, r->id) ? 0 : spool_put(e, r, SPOOL_STORED);
 }
 
 /* ---- attachment */

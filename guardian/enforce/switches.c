@@ -28,10 +28,8 @@ void switch_publish(Enforce *e, const char *actor, const char *verb, const char 
         buf_done(&out);
 }
 
-/*
- * An act that waits for nobody: a config record where the ledger takes it now, else the spool, which
- * outlives Guardian. Without a state directory there is only the queue of records.
- */
+/* An act that waits for nobody: a config record where the ledger takes it now, else the spool, which outlives
+ * Guardian. */
 static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role role, const char *verb,
         const char *value, Str reason, EnforceNow now) {
         char text[513];
@@ -48,8 +46,8 @@ static void switch_record(Enforce *e, ActorKind kind, const char *actor, Role ro
                 str_copy(p.r.target, sizeof(p.r.target), STR_LIT(SELF));
                 str_copy(p.reason, sizeof(p.reason), reason);
                 make_correlation(e, (Str){NULL, 0}, p.correlation_id);
-                if (spool_act(e, &p, "bootstrap", now) >= 0)
-                        return;
+                (void)spool_act(e, &p, "bootstrap", false, now);
+                return;
         }
         flow_config_record(e, actor, verb, value, text, NULL, now);
 }
@@ -150,7 +148,7 @@ Code enforce_break_glass(Enforce *e, ActorKind kind, const char *actor, Role rol
         str_copy(p.reason, sizeof(p.reason), reason);
         make_correlation(e, (Str){NULL, 0}, p.correlation_id);
         /* The one act without a verdict that must be on record first. */
-        int r = spool_act(e, &p, "break-glass", now);
+        int r = spool_act(e, &p, "break-glass", true, now);
         if (r < 0 && !FAULTY(FAULT_GLASS_FULL))
                 return CODE_FAILED;
         if (r <= 0) {

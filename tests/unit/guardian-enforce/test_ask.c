@@ -352,6 +352,35 @@ START_TEST(test_switches_without_ledger) {
 }
 END_TEST
 
+/* What a full spool does not take is recorded all the same, and in its order. */
+START_TEST(test_full_spool_keeps_the_order) {
+        World *w = world_ready();
+        enforce_ledger_lost(w->e, w->now);
+        ck_assert_int_eq(
+                enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, STR_LIT("storm"), w->now), CODE_OK);
+        w->spool_error = -ENOSPC;
+        ck_assert_int_eq(enforce_resume(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, w->now), CODE_OK);
+        person(w, 0, ROLE_ADMIN, "restart", "web", NULL);
+        ck_assert_uint_eq(w->n_acts, 1);
+        w->spool_error = 0;
+        ck_assert_int_eq(
+                enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, STR_LIT("again"), w->now), CODE_OK);
+        enforce_ledger_attached(w->e, w->now);
+        pump(w);
+        static const char *const order[] = {"pause", "resume", "restart", "pause"};
+        for (unsigned i = 0; i < ELEMENTSOF(order); i++)
+                ck_assert_str_eq(find(w, RECORD_RECOVERY, i)->action, order[i]);
+        ck_assert_uint_eq(status(w).spooled, 0);
+        w->spool_error = -ENOSPC; /* it is bounded */
+        enforce_ledger_lost(w->e, w->now);
+        for (unsigned i = 0; i < 300; i++)
+                ck_assert_int_eq(
+                        enforce_pause(w->e, ACTOR_PERSON, "uid:0", ROLE_ADMIN, STR_LIT("more"), w->now), CODE_OK);
+        ck_assert_uint_eq(status(w).spooled, 256);
+        world_free(w);
+}
+END_TEST
+
 START_TEST(test_break_glass) {
         World *w = world_ready();
         Str why = STR_LIT("fire");
@@ -463,5 +492,5 @@ END_TEST
 RUN_TESTS("enforce-ask", test_refused_by_guardian, test_roles_in_every_mode, test_mode_floor,
         test_one_open_per_target, test_a_verb_passes_a_waiting_question, test_rate_limit, test_ceilings,
         test_ceiling_in_all, test_paused, test_governance_down, test_ledger_down, test_bootstrap_exemption,
-        test_ungoverned, test_switches_without_ledger, test_break_glass,
+        test_ungoverned, test_switches_without_ledger, test_full_spool_keeps_the_order, test_break_glass,
         test_break_glass_waits_for_its_record, test_verb_table, test_from_msg)
