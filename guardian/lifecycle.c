@@ -4,7 +4,7 @@
 #include "common/gme.h"
 #include "common/log.h"
 #include "guardian/manager.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

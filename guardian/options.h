@@ -4,7 +4,7 @@
  * uid and the path of the program. */
 #include "common/log.h"
 #include "common/vocab.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "guardian/unit-load.h"
 
 enum { OPTIONS_DIRS_MAX = 32, OPTIONS_ONLY_MAX = 256, OPTIONS_REWRITE_MAX = 32 };

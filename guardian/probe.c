@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/probe.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "common/str.h"
 #include <arpa/inet.h>
 #include <errno.h>

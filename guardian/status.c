@@ -2,7 +2,7 @@
 /* Documents of the reading verbs: status, boot, graph, why. Written, never parsed; people's tables are
  * guardianctl's. */
 #include "common/clock.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "guardian/verbs.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsers of the values of [Service], [Health] and [Sandbox]. */
 #include "common/cleanup.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "guardian/unit-exec.h"
 #include "guardian/unit-keys.h"
 #include <ctype.h>

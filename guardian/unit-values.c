@@ -2,7 +2,7 @@
 /* One parser a kind of value; the key table says which key has which. */
 #include "common/buf.h"
 #include "common/cleanup.h"
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "guardian/unit-exec.h"
 #include "guardian/unit-keys.h"
 #include <ctype.h>

@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/signals.h"
 #include "supervisor/group.h"
 #include "supervisor/launch.h"
 #include "supervisor/pid1.h"
@@ -248,7 +249,7 @@ static void say_why(const Wrapper *w) {
 
         if (w->signal)
                 log_info("command ended by a signal", LOG_STR("command", name),
-                        LOG_STR("signal", sigabbrev_np(w->signal) ? sigabbrev_np(w->signal) : "realtime"),
+                        LOG_STR("signal", signal_name(w->signal)),
                         LOG_I64("status", w->status), LOG_STR("escalated", w->escalated ? "yes" : "no"),
                         LOG_U64("orphans_reaped", w->table.orphans));
         else

@@ -5,7 +5,9 @@
  */
 #include "immune/core-internal.h"
 #include "common/cleanup.h"
+#include "common/signals.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,11 +148,10 @@ static bool unwanted_end(ImmuneUnit *u, const UnitReport *r) {
 
 static void describe_exits(const ImmuneCore *c, ImmuneNow now, const ImmuneUnit *u, Alarm *a) {
         char window[32], how[64] = "", all[512];
-        const char *name = u->signal > 0 && u->signal < 128 ? sigabbrev_np((int)u->signal) : NULL;
 
         format_duration(c->policy->exits.window_us, window, sizeof(window));
         if (u->signal >= 0)
-                snprintf(how, sizeof(how), ", last by %s%s", name ? "SIG" : "", name ? name : "a signal");
+                snprintf(how, sizeof(how), ", last by %s", signal_name(u->signal < INT_MAX ? (int)u->signal : 0));
         else if (u->code >= 0)
                 snprintf(how, sizeof(how), ", last with status %lld", (long long)u->code);
         snprintf(all, sizeof(all), "%s: %u ends in %s%s (%s), %llu restarts%s", u->name,

@@ -2,9 +2,7 @@
 #include "guardian/ctl/args.h"
 #include "common/error.h"
 #include "guardian/ctl/text.h"
-#include <signal.h>
 #include <string.h>
-#include <strings.h>
 
 static int unknown_option(const char *verb, const char *word, const CtlOption *options) {
         const char *names[CTL_OPTIONS_MAX];
@@ -60,18 +58,4 @@ int ctl_options(
                 operands[(*n_operands)++] = argv[i];
         }
         return CTL_OK;
-}
-
-bool ctl_signal_valid(const char *s) {
-        uint64_t n;
-        if (parse_u64(s, &n) == 0)
-                return n >= 1 && n <= (uint64_t)SIGRTMAX;
-        if (strncasecmp(s, "SIG", 3) == 0)
-                s += 3;
-        for (int i = 1; i < SIGRTMIN; i++)
-                if (sigabbrev_np(i) && strcasecmp(s, sigabbrev_np(i)) == 0)
-                        return true;
-        if (strncasecmp(s, "RTMIN", 5) != 0)
-                return false;
-        return !s[5] || (s[5] == '+' && parse_u64(s + 6, &n) == 0 && n <= (uint64_t)(SIGRTMAX - SIGRTMIN));
 }

@@ -17,6 +17,3 @@ typedef struct CtlOption {
  * options. */
 int ctl_options(
         int argc, char **argv, const CtlOption *options, char **operands, int max_operands, int *n_operands);
-
-/* "TERM", "SIGTERM", "15", "RTMIN+3": as Guardian reads it. */
-bool ctl_signal_valid(const char *s);

@@ -3,8 +3,10 @@
 #include "guardian/ctl/show.h"
 #include "common/clock.h"
 #include "common/json/json-read.h"
+#include "common/signals.h"
 #include "guardian/ctl/text.h"
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 int ctl_since(const char *s, uint64_t *unix_ns) {
@@ -28,10 +30,9 @@ json_t *show_parse(Str body) {
 static void end_text(const json_t *e, char *out, size_t cap) {
         const char *reason = json_get_str(e, "reason", "");
         int64_t code = json_get_i64(e, "code", -1), sig = json_get_i64(e, "signal", -1);
-        const char *name = sig > 0 && sig < 128 ? sigabbrev_np((int)sig) : NULL;
         out[0] = 0;
         if (sig >= 0)
-                snprintf(out, cap, "%s%s", name ? "SIG" : "", name ? name : "a signal");
+                snprintf(out, cap, "%s", signal_name(sig < INT_MAX ? (int)sig : 0));
         else if (code >= 0)
                 snprintf(out, cap, "status %lld", (long long)code);
         else if (strcmp(reason, "exit") == 0) /* no status and no signal: there was no process to end */

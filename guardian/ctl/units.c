@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs about units and Guardian itself. */
 #include "common/cleanup.h"
+#include "common/signals.h"
 #include "common/vocab.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/show.h"
@@ -70,7 +71,7 @@ int verb_kill(Ctl *c, int argc, char **argv) {
         int r = ctl_options(argc, argv, options, units, 64, &n);
         if (r != CTL_OK)
                 return r;
-        if (signal && !ctl_signal_valid(signal))
+        if (signal && signal_from_string(signal) < 0)
                 return ctl_fail(c, CTL_USAGE, "there is no signal '%s' (TERM, SIGTERM, 15, RTMIN+3)", signal);
         snprintf(text, sizeof(text), "signal=%s", signal ? signal : "");
         args[0] = text;

@@ -4,9 +4,11 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/sha256.h"
+#include "common/signals.h"
 #include "common/str.h"
 #include "suite.h"
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -263,5 +265,25 @@ START_TEST(sha) {
 }
 END_TEST
 
+START_TEST(signals_by_name_and_number) {
+        static const char *const good[] = {
+                "TERM", "SIGTERM", "sigterm", "hup", "15", "64", "RTMIN", "SIGRTMIN+3", "RTMAX-1"};
+        static const char *const bad[] = {"", "FOO", "SIG", "0", "65", "-1", "RTMIN+99", "RTMIN-1", "TERM "};
+
+        for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+                ck_assert_msg(signal_from_string(good[i]) > 0, "%s", good[i]);
+        for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+                ck_assert_msg(signal_from_string(bad[i]) == -EINVAL, "%s", bad[i]);
+        for (int i = 1; i <= SIGRTMAX; i++)
+                if (strcmp(signal_name(i), "SIG?") != 0)
+                        ck_assert_int_eq(signal_from_string(signal_name(i)), i);
+        ck_assert_str_eq(signal_name(SIGTERM), "SIGTERM");
+        ck_assert_str_eq(signal_name(SIGRTMIN + 3), "SIGRTMIN+3");
+        ck_assert_str_eq(signal_name(0), "SIG?");
+        ck_assert_str_eq(signal_name(SIGRTMAX + 1), "SIG?");
+}
+END_TEST
+
 TEST_MAIN("text", patterns, durations, sizes_and_numbers, names_and_utf8, times, small_ones, buffers,
-        problems_are_bounded, problems_are_clean, nearest, hints_of_names, clock_seam, sha)
+        problems_are_bounded, problems_are_clean, nearest, hints_of_names, clock_seam, sha,
+        signals_by_name_and_number)

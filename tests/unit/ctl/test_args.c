@@ -78,17 +78,6 @@ START_TEST(what_is_wrong_is_usage) {
 }
 END_TEST
 
-START_TEST(signals_by_name_and_number) {
-        static const char *const good[] = {
-                "TERM", "SIGTERM", "sigterm", "hup", "15", "64", "RTMIN", "SIGRTMIN+3"};
-        static const char *const bad[] = {"", "FOO", "SIG", "0", "65", "-1", "RTMIN+99", "RTMIN-1", "TERM "};
-        for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-                ck_assert_msg(ctl_signal_valid(good[i]), "%s", good[i]);
-        for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-                ck_assert_msg(!ctl_signal_valid(bad[i]), "%s", bad[i]);
-}
-END_TEST
-
 static uint64_t wall(void *user) {
         return *(uint64_t *)user;
 }
@@ -128,7 +117,6 @@ int main(void) {
         tcase_add_test(tc, a_value_may_look_like_an_option);
         tcase_add_test(tc, two_dashes_end_options);
         tcase_add_test(tc, what_is_wrong_is_usage);
-        tcase_add_test(tc, signals_by_name_and_number);
         tcase_add_test(tc, times_and_durations_back_from_now);
         suite_add_tcase(s, tc);
         SRunner *sr = srunner_create(s);

@@ -105,17 +105,5 @@ START_TEST(help_lists_the_table) {
 }
 END_TEST
 
-START_TEST(signals_by_name) {
-        ck_assert_int_eq(signal_from_string("TERM"), SIGTERM);
-        ck_assert_int_eq(signal_from_string("sigusr1"), SIGUSR1);
-        ck_assert_int_eq(signal_from_string("RTMIN+3"), SIGRTMIN + 3);
-        ck_assert_int_eq(signal_from_string("9"), SIGKILL);
-        ck_assert_int_eq(signal_from_string("0"), -EINVAL);
-        ck_assert_int_eq(signal_from_string("RTMIN+99"), -EINVAL);
-        ck_assert_str_eq(signal_name(SIGTERM), "SIGTERM");
-        ck_assert_str_eq(signal_name(SIGRTMIN + 3), "SIGRTMIN+3");
-}
-END_TEST
-
 SUITE_MAIN("options", defaults_of_root_and_users, every_option, usage_errors_say_what_to_do,
-        help_lists_the_table, signals_by_name)
+        help_lists_the_table)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guardian/signals.h"
+#include "common/signals.h"
 #include "common/cleanup.h"
 #include "common/str.h"
 #include <errno.h>
