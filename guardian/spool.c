@@ -28,6 +28,7 @@ struct Spool {
         WorkerJob work;
         bool busy, again;
         Buf writing;
+        int unwritten; /* why not all that waits is in `writing`: -errno */
         int error;
 };
 
@@ -165,14 +166,14 @@ static void start_work(Spool *s);
 static void on_done(WorkerJob *w) {
         Spool *s = container_of(w, Spool, work);
         s->busy = false;
-        int error = s->error;
+        int error = s->error < 0 ? s->error : s->unwritten;
         bool more = s->again;
         s->again = false;
-        if (error == 0)
+        if (s->error == 0)
                 s->good += s->writing.len;
         LIST_FOREACH(n, &s->records) {
                 SpoolRecord *r = container_of(n, SpoolRecord, node);
-                r->stored = r->stored || (r->flying && error == 0);
+                r->stored = r->stored || (r->flying && s->error == 0);
                 r->flying = false;
         }
         if (more)
@@ -189,14 +190,19 @@ static void start_work(Spool *s) {
                 return;
         }
         s->writing.len = 0;
+        s->unwritten = 0;
         if (s->pending == 0)
                 s->bytes = s->good = 0;
         LIST_FOREACH(n, &s->records) {
                 SpoolRecord *r = container_of(n, SpoolRecord, node);
                 if (r->stored)
                         continue;
-                if (format_line(r, &s->writing) < 0)
+                size_t whole = s->writing.len;
+                s->unwritten = format_line(r, &s->writing);
+                if (s->unwritten < 0) {
+                        s->writing.len = whole;
                         break;
+                }
                 r->flying = true;
         }
         s->busy = true;

@@ -150,6 +150,7 @@ guard("break-glass-ttl-on-record", "guardian/enforce/switches.c",
       "snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), \"ttl=%\" PRIu64 \"us\", ttl_us);", "", "enforce-ask")
 guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",
       "if ((size_t)(rest - line) != 16)", "guardian-spool")
+guard("spool-all-durable", "guardian/spool.c", "s->error < 0 ? s->error : s->unwritten;", "s->error;", "guardian-spool")
 guard("spool-bound", "guardian/spool.c", "if (s->bytes + size > SPOOL_MAX_BYTES)", "if (false)", "guardian-spool")
 
 # ---- preparing a start (guardian/prepare.c, unit-prepare.c, worker.c)
