@@ -17,6 +17,8 @@ struct ProbeLook {
         ManagedUnit *u;
         ProbeKind kind;
         uint64_t instance; /* of the unit when it began: another one may have another environment */
+        const Options *opt; /* these and what follows are all that the thread reads: it may outlive the units */
+        const UnitConfig *config;
         Arena arena;       /* of command */
         ExecCommand command;
         char **env; /* owned */
@@ -40,8 +42,7 @@ static void on_probe_command_end(void *user, const ProcessEnd *end) {
 
 static void on_run(WorkerJob *j) {
         ProbeLook *l = container_of(j, ProbeLook, job);
-        l->error = prepare_find_program(
-                l->u->m->opt, l->u->config, &l->command, l->env, l->path, sizeof(l->path));
+        l->error = prepare_find_program(l->opt, l->config, &l->command, l->env, l->path, sizeof(l->path));
 }
 
 static void look_free(ProbeLook *l) {
@@ -78,8 +79,12 @@ static int look_start(ManagedUnit *u, ProbeKind k) {
         ProbeLook *l = calloc(1, sizeof(*l));
         if (!l)
                 return -ENOMEM;
-        *l = (ProbeLook){
-                .job = {.run = on_run, .done = on_done}, .u = u, .kind = k, .instance = u->machine.instance};
+        *l = (ProbeLook){.job = {.run = on_run, .done = on_done},
+                .u = u,
+                .kind = k,
+                .instance = u->machine.instance,
+                .opt = u->m->opt,
+                .config = u->config};
         u->probe_looks[k] = l;
         int r = exec_command_parse(&l->arena, &line, &l->command, &why);
         if (r == 0)
