@@ -3,6 +3,7 @@
  * while. */
 #include "chunks/mesh/mesh.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include <string.h>
 
 static LogLimit *said_limit(Mesh *m, const char *message, const char *about) {
@@ -16,6 +17,9 @@ static LogLimit *said_limit(Mesh *m, const char *message, const char *about) {
                 if (s->limit.next_us < oldest->limit.next_us)
                         oldest = s;
         }
+        /* A place is kept for its time, or more things than places, said by turns, would all be written. */
+        if (oldest->limit.next_us > clock_boot_us())
+                return &m->others_limit;
         *oldest = (MeshSaid){.message = message};
         str_copy(oldest->about, sizeof(oldest->about), str_of(about));
         return &oldest->limit;

@@ -52,6 +52,7 @@ typedef struct Mesh {
         uv_timer_t stop_limit;
         bool core_ready, stopping;
         MeshSaid said[32];
+        LogLimit others_limit; /* what finds no place there */
         LogLimit guardian_limit, late_limit, strange_limit;
 } Mesh;
 
