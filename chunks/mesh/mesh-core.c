@@ -348,7 +348,8 @@ static void pending_append(MeshCore *c, MeshPending *s, uint64_t now) {
         bool person = s->peer && s->peer->kind == MESH_PEER_PERSON;
         int e;
 
-        s->deadline = person ? now + MESH_LEDGER_US : UINT64_MAX;
+        if (s->state != PENDING_LEDGER) /* else the time that it has runs already */
+                s->deadline = person ? now + MESH_LEDGER_US : UINT64_MAX;
         if (person && !c->ops->attached(c->user)) {
                 s->state = PENDING_LEDGER;
                 return;
