@@ -55,17 +55,12 @@ const char *problem_format(const Problem *p, char *out, size_t cap) {
                 snprintf(where, sizeof(where), "%s:%u: ", p->file, p->line);
         else if (p->file[0])
                 snprintf(where, sizeof(where), "%s: ", p->file);
-        if (cap > 0)
-                snprintf(out, cap, "%s%s%s%s%s", where, p->message, p->hint[0] ? " (" : "", p->hint,
-                        p->hint[0] ? ")" : "");
+        if (cap == 0)
+                return out;
+        snprintf(out, cap, "%s%s%s%s%s", where, p->message, p->hint[0] ? " (" : "", p->hint,
+                p->hint[0] ? ")" : "");
         /* names of files and values are somebody else's: nothing of them steers a terminal or begins a line */
-        for (Str left = cap > 0 ? str_of(out) : (Str){0}; left.n > 0;) {
-                size_t bad = str_unprintable(left), n = bad ? bad : str_utf8_step(left);
-
-                if (bad)
-                        memset(out + (left.p - out), '?', bad);
-                left = (Str){left.p + n, left.n - n};
-        }
+        str_clean(out, strlen(out), '?');
         return out;
 }
 

@@ -98,14 +98,8 @@ static int put_quoted(Buf *b, const char *s) {
         json_init(&w, b, false);
         json_cstr(&w, s);
         r = json_finish(&w);
-        while (r == 0 && at < b->len) {
-                Str left = {(const char *)b->data + at, b->len - at};
-                size_t bad = str_unprintable(left);
-
-                if (bad)
-                        memset(b->data + at, '?', bad);
-                at += bad ? bad : str_utf8_step(left);
-        }
+        if (r == 0)
+                str_clean((char *)b->data + at, b->len - at, '?');
         return r;
 }
 

@@ -87,6 +87,17 @@ size_t str_unprintable(Str s) {
         return step == 2 && first == 0xc2 && (uint8_t)s.p[1] < 0xa0 ? 2 : 0;
 }
 
+void str_clean(char *s, size_t n, char with) {
+        for (size_t at = 0; at < n;) {
+                Str left = {s + at, n - at};
+                size_t bad = str_unprintable(left);
+
+                if (bad)
+                        memset(s + at, with, bad);
+                at += bad ? bad : str_utf8_step(left);
+        }
+}
+
 bool str_utf8_valid(Str s) {
         size_t at = 0;
 

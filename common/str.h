@@ -23,6 +23,8 @@ size_t str_utf8_step(Str s);
 /* Bytes at the front of s that no terminal should see: a control character (also U+0080 to U+009F), or a byte
  * that is no UTF-8; 0: a character to print (or s is empty). */
 size_t str_unprintable(Str s);
+/* Puts `with` in place of each such byte. */
+void str_clean(char *s, size_t n, char with);
 
 /* Dotted pattern of section 5 of the architecture: '*' is one segment, '**' as the last segment is one or
  * more; "a.*" never matches "a" nor "ab.c". A pattern without wildcard is exact. */

@@ -21,12 +21,8 @@ static void value_text(char *out, size_t cap, Str v) {
 
         while (n > 0 && n < v.n && ((unsigned char)v.p[n] & 0xc0) == 0x80)
                 n--;
-        for (size_t i = 0; i < n; i++) {
-                unsigned char c = (unsigned char)v.p[i];
-
-                out[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-        }
-        out[n] = '\0';
+        str_copy(out, cap, (Str){v.p, n});
+        str_clean(out, n, ' ');
 }
 
 static bool set_flag(bool *flag, Str v) {

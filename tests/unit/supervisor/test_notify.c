@@ -50,6 +50,8 @@ START_TEST(bad_values_are_ignored_one_by_one) {
         ck_assert_uint_eq(msg.bad, 8);
         ck_assert_int_eq(parse("STATUS=a\tb\x1b[31m"), 0);
         ck_assert_str_eq(msg.status, "a b [31m");
+        ck_assert_int_eq(parse("STATUS=a\xc2\x9b" "31m"), 0); /* a terminal may obey the control characters of C1 */
+        ck_assert_str_eq(msg.status, "a  31m");
         ck_assert_int_eq(parse(""), -EINVAL);
         ck_assert_int_eq(parse("hello"), -EINVAL);
         ck_assert_int_eq(parse("=1"), -EINVAL);
