@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/governance/policy.h"
 #include "common/cleanup.h"
+#include "common/text-file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *const names[] = {
         "actions.yaml", "constitution.yaml", "governance.yaml", "roles.yaml", "trust.yaml"};
@@ -17,41 +17,16 @@ typedef struct Loaded {
         size_t n;
 } Loaded;
 
-/* 0: read; 1: not there; negative: an error that has been reported. */
-static int slurp(const char *path, Problems *p, Loaded *ret) {
-        struct stat st;
-        auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0 && errno == ENOENT)
-                return 1;
-        int error = fd < 0 || fstat(fd, &st) < 0       ? -errno
-                    : S_ISDIR(st.st_mode)              ? -EISDIR
-                    : !S_ISREG(st.st_mode)             ? -ENXIO
-                    : st.st_size > YAML_TREE_BYTES_MAX ? -EFBIG
-                                                       : 0;
-        auto_free char *text = error ? NULL : malloc((size_t)st.st_size + 1);
-        if (!error && !text)
-                return -ENOMEM;
-        size_t n = 0;
-        while (!error && n < (size_t)st.st_size) {
-                ssize_t k = read(fd, text + n, (size_t)st.st_size - n);
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k <= 0) {
-                        error = k < 0 ? -errno : 0;
-                        break;
-                }
-                n += (size_t)k;
-        }
-        if (error) {
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable",
-                        error == -EFBIG ? "a policy file has at most 1 MiB" : NULL, "can't be read: %s",
-                        error == -ENXIO ? "not a regular file" : strerror(-error));
-                return error;
-        }
+static int load_one(const char *path, Problems *p, Loaded *ret) {
+        char *text = NULL;
+        if (access(path, F_OK) < 0 && errno == ENOENT)
+                return 0;
+        int r = text_file_load(path, p, &text, &ret->n);
+        if (r < 0)
+                return r;
         str_copy(ret->path, sizeof(ret->path), str_of(path));
         free(ret->text);
-        ret->text = TAKE(text);
-        ret->n = n;
+        ret->text = text;
         return 0;
 }
 
@@ -68,7 +43,7 @@ static int read_dir(const char *dir, Problems *p, Loaded *files) {
         for (size_t i = 0; i < N_NAMES; i++) {
                 char path[1400];
                 snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-                int r = slurp(path, p, &files[i]);
+                int r = load_one(path, p, &files[i]);
                 if (r < 0)
                         bad = r;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chunks/validators/schema-internal.h"
 #include "common/cleanup.h"
+#include "common/text-file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 const char *const schema_limit_names[_LIMIT_MAX] = {"minimum", "maximum", "exclusiveMinimum",
@@ -233,8 +233,8 @@ static int limit_read(Compile *c, SchemaNode *n, const char *key, const json_t *
 }
 
 static int keyword_read(Compile *c, SchemaNode *n, const char *key, const json_t *j) {
-        const char *names[ELEMENTSOF(KEYWORDS) + _LIMIT_MAX], *near;
-        char hint[96];
+        const char *names[ELEMENTSOF(KEYWORDS) + _LIMIT_MAX];
+        char hint[200];
         bool found = false;
         int r;
 
@@ -247,12 +247,8 @@ static int keyword_read(Compile *c, SchemaNode *n, const char *key, const json_t
         if (found)
                 return r;
         memcpy(names + ELEMENTSOF(KEYWORDS), schema_limit_names, sizeof(schema_limit_names));
-        near = nearest_name(key, names, ELEMENTSOF(names));
-        if (near)
-                snprintf(hint, sizeof(hint), "did you mean '%s'?", near);
-        else
-                snprintf(hint, sizeof(hint), "take it out, or say it with a keyword that is checked");
-        return problem(c, "unknown-keyword", hint, "nothing would check the keyword", key);
+        return problem(c, "unknown-keyword", names_hint(key, names, ELEMENTSOF(names), hint, sizeof(hint)),
+                "nothing would check the keyword", key);
 }
 
 static int node_compile(Compile *c, const json_t *j, SchemaNode **ret) {
@@ -324,23 +320,15 @@ int json_schema_compile(const json_t *document, const char *file, Problems *p, J
 }
 
 int json_schema_load(const char *path, Problems *p, JsonSchema **ret) {
-        int fd = open(
-                path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO has no writer to wait for */
-        auto_fclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-        auto_free char *text = malloc(JSON_READ_BYTES_MAX + 1);
+        auto_free char *text = NULL;
         auto_json json_t *j = NULL;
         char why[160] = "can't be read";
-        size_t n;
-        int r;
+        size_t n = 0;
+        int r = text_file_load(path, p, &text, &n);
 
-        if (!f || !text) {
-                r = f ? -ENOMEM : -errno;
-                problem_add(
-                        p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL, "can't be read: %s", strerror(-r));
+        if (r < 0)
                 return r;
-        }
-        n = fread(text, 1, JSON_READ_BYTES_MAX + 1, f);
-        r = ferror(f) ? -EIO : json_read((Str){text, n}, 0, &j, why, sizeof(why));
+        r = json_read((Str){text, n}, 0, &j, why, sizeof(why));
         if (r < 0) {
                 unsigned line = 0, column = 0;
                 int at = 0;

@@ -5,12 +5,11 @@
  */
 #include "common/yaml/yaml-tree.h"
 #include "common/cleanup.h"
+#include "common/text-file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <yaml.h>
 
 typedef struct Builder {
@@ -283,42 +282,13 @@ int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret) {
         return 0;
 }
 
-static int load_failed(Problems *p, const char *path, int error) {
-        if (error == -ENXIO)
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable", NULL,
-                        "can't be read: not a regular file");
-        else
-                problem_add(p, PROBLEM_ERROR, path, 0, 0, "unreadable",
-                        error == -EFBIG ? "a policy file has at most 1 MiB" : NULL, "can't be read: %s",
-                        strerror(-error));
-        return error;
-}
-
 int yaml_load(const char *path, Problems *p, YamlNode **ret) {
-        struct stat st;
+        auto_free char *text = NULL;
+        size_t n = 0;
+        int r = text_file_load(path, p, &text, &n);
+
         *ret = NULL;
-        auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return load_failed(p, path, -errno);
-        if (!S_ISREG(st.st_mode))
-                return load_failed(p, path, S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO);
-        if (st.st_size > YAML_TREE_BYTES_MAX)
-                return load_failed(p, path, -EFBIG);
-        size_t size = (size_t)st.st_size, n = 0;
-        auto_free char *text = malloc(size + 1);
-        if (!text)
-                return -ENOMEM;
-        while (n < size) {
-                ssize_t k = read(fd, text + n, size - n);
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return load_failed(p, path, -errno);
-                if (k == 0)
-                        break;
-                n += (size_t)k;
-        }
-        return yaml_parse(path, (Str){text, n}, p, ret);
+        return r < 0 ? r : yaml_parse(path, (Str){text, n}, p, ret);
 }
 
 const YamlNode *yaml_get(const YamlNode *map, const char *key) {

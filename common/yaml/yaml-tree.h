@@ -31,8 +31,7 @@ typedef struct YamlNode {
 /* Parses `text`; `file` is only for problems. 0 and the root (owned: yaml_free()), -EINVAL with at least one
  * error in p, -ENOMEM. An empty document is -EINVAL. */
 int yaml_parse(const char *file, Str text, Problems *p, YamlNode **ret);
-/* Reads and parses a regular file (not a FIFO or device). -errno of open/read (also reported), else as
- * yaml_parse(). */
+/* Reads and parses a file: text_file_load(), then yaml_parse(). */
 int yaml_load(const char *path, Problems *p, YamlNode **ret);
 YamlNode *yaml_tree_free(YamlNode *n); /* NULL is fine; returns NULL */
 /* Inline, because libyaml has a function of this name inside, which an exported one of ours would replace. */

@@ -291,8 +291,7 @@ guard("gate-facts-are-no-claims", "chunks/governance/policy.c", "return fact(ret
 guard("gate-no-uid", "chunks/governance/policy.c", "return in->uid > INT64_MAX ? 1 : integer(ret, RULE_INT, (int64_t)in->uid);",
       "return integer(ret, RULE_INT, in->uid > INT64_MAX ? 0 : (int64_t)in->uid);", "governance-conditions")
 guard("gate-other-budget", "chunks/governance/policy.c", "if (strcmp(in->budgets[i].id, id) == 0)", "if (id)", "governance-conditions")
-guard("gate-policy-unreadable", "chunks/governance/policy-load.c", "!S_ISREG(st.st_mode)             ? -EINVAL", "false                            ? -EINVAL",
-      "governance-policy")
+guard("text-file-regular", "common/text-file.c", "if (!S_ISREG(st.st_mode))", "if (false)", "governance-policy")
 guard("gate-policy-dir", "chunks/governance/policy-load.c", "if (access(dir, R_OK | X_OK) < 0) {", "if (false) {", "governance-policy")
 guard("trust-oldest-move", "chunks/governance/trust.c", "if (e && e != &t->items[t->n - 1]) {", "if (false) {", "governance-trust")
 guard("gate-failed-is-down", "guardian/enforce/enforce.c", "e->gate_silent || e->gate_failed)", "e->gate_silent)", "enforce-flow")
