@@ -303,12 +303,10 @@ KEY_PARSER(heal) {
                         const char *all[_HEAL_MAX];
                         for (int j = 0; j < _HEAL_MAX; j++)
                                 all[j] = healing_action_to_string(j);
-                        const char *near = nearest_name(names.items[i], all, _HEAL_MAX);
                         if (strchr(names.items[i], ','))
                                 HINT(c, "names stand apart by blanks, not commas");
                         else
-                                HINT(c, "%s%s%s", near ? "did you mean '" : "for example restart_service",
-                                        near ? near : "", near ? "'?" : "");
+                                names_hint(names.items[i], all, _HEAL_MAX, c->hint, sizeof(c->hint));
                         return BAD(c, "'%s' is not a healing action", names.items[i]);
                 }
                 *bits |= UINT32_C(1) << a;

@@ -138,30 +138,26 @@ static int entry_add(RuleExpr *all, const YamlNode *n, const char *file, Problem
                 {.key = "op", .type = YAML_FIELD_NODE, .offset = offsetof(ListEntry, other_op)},
                 {.key = "value", .type = YAML_FIELD_NODE, .offset = offsetof(ListEntry, value)},
         };
-        static const char *const names[] = {"==", "!=", ">", "<", ">=", "<=", "in", "not_in", "prefix",
-                "suffix", "glob", "has", "between", "exists", "within"};
         ListEntry e = {0};
         const YamlNode *op;
         const char *field, *text;
-        char hint[96] = "one of == != > < >= <= in not_in prefix suffix glob has between exists within";
+        char hint[200];
         int o;
 
         if (yaml_read_map(&(YamlRead){file, p, NULL}, n, fields, ELEMENTSOF(fields), &e) < 0)
                 return -EINVAL;
         op = e.op ? e.op : e.other_op;
         if (!op || (e.op && e.other_op)) {
-                yaml_problem(p, file, n, "bad-filter", hint, "a filter has one operator");
+                yaml_problem(p, file, n, "bad-filter", rule_op_hint("", hint, sizeof(hint)),
+                        "a filter has one operator");
                 return -EINVAL;
         }
         if (yaml_str(file, e.field, p, &field) < 0 || yaml_str(file, op, p, &text) < 0)
                 return -EINVAL;
         o = rule_op_from_string(str_of(text));
         if (o < 0) {
-                const char *near = nearest_name(text, names, ELEMENTSOF(names));
-
-                if (near)
-                        snprintf(hint, sizeof(hint), "did you mean '%s'?", near);
-                yaml_problem(p, file, op, "unknown-operator", hint, "'%s' is no operator", text);
+                yaml_problem(p, file, op, "unknown-operator", rule_op_hint(text, hint, sizeof(hint)),
+                        "'%.40s' is no operator", text);
                 return -EINVAL;
         }
         if (!e.value && o != RULE_EXISTS) {

@@ -158,12 +158,9 @@ static int parse_test(Parser *ps, RuleExpr **ret) {
                 r = parse_operand(ps, test);
         } else if (ps->kind == TOKEN_WORD || ps->kind == TOKEN_OP) {
                 char name[40], hint[200], what[80];
-                const char *names[_RULE_OP_MAX];
-                for (unsigned i = 0; i < _RULE_OP_MAX; i++)
-                        names[i] = rule_op_name((RuleOp)i);
                 str_copy(name, sizeof(name), ps->token);
                 snprintf(what, sizeof(what), "'%s' is no operator", name);
-                return fail(ps, names_hint(name, names, _RULE_OP_MAX, hint, sizeof(hint)), what);
+                return fail(ps, rule_op_hint(name, hint, sizeof(hint)), what);
         } else {
                 r = rule_expr_literal(test, STR_LIT("true"), RULE_FORM_BARE);
         }

@@ -72,12 +72,8 @@ static int convert_test(const YamlNode *n, const char *file, Problems *p, RuleEx
                 return r;
         int op = rule_op_from_string(str_of(name));
         if (op < 0) {
-                const char *names[_RULE_OP_MAX];
                 char hint[200];
-                for (unsigned i = 0; i < _RULE_OP_MAX; i++)
-                        names[i] = rule_op_name((RuleOp)i);
-                yaml_problem(p, file, k.op, "unknown-operator", 
-                        names_hint(name, names, _RULE_OP_MAX, hint, sizeof(hint)),
+                yaml_problem(p, file, k.op, "unknown-operator", rule_op_hint(name, hint, sizeof(hint)),
                         "unknown operator '%.40s'", name);
                 return -EINVAL;
         }

@@ -42,6 +42,10 @@ const char *rule_op_name(RuleOp op) {
         return (unsigned)op < _RULE_OP_MAX ? op_names[op] : "invalid";
 }
 
+const char *rule_op_hint(const char *name, char *out, size_t cap) {
+        return names_hint(name, op_names, _RULE_OP_MAX, out, cap);
+}
+
 int rule_op_from_string(Str s) {
         if (str_eq(s, "="))
                 return RULE_EQ;

@@ -73,6 +73,8 @@ typedef enum RuleResult { RULE_NO, RULE_MATCH, RULE_ERROR } RuleResult;
 const char *rule_type_name(RuleType t);
 const char *rule_op_name(RuleOp op); /* "==" */
 int rule_op_from_string(Str s);      /* exact names, and "=" for "=="; -EINVAL */
+/* names_hint() of the operators. Returns out. */
+const char *rule_op_hint(const char *name, char *out, size_t cap);
 
 /* ---- schema: what may be asked */
 typedef struct RuleField {
