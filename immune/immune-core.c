@@ -72,11 +72,10 @@ ImmuneCmd *core_command(ImmuneCore *c, ImmuneCmdKind kind, const Buf *body) {
                 c->error = -ENOMEM;
                 return NULL;
         }
-        /* Claims are most of its size, most commands have none, and a timer is one of each sample. */
+        /* a timer is one of each sample */
         memset(node, 0, offsetof(CmdNode, cmd.claims));
         node->cmd.kind = kind;
         node->cmd.ref = node->cmd.incident = NO_INDEX;
-        node->cmd.body = (Str){NULL, 0};
         if (n > 0) {
                 memcpy(node->body, body->data, n);
                 node->cmd.body = (Str){node->body, n};

@@ -151,9 +151,10 @@ typedef struct ImmuneCmd {
         uint64_t token, ref, incident, pid, start_time, at_us;
         RecordKind record;
         char action[65], resource[161], correlation_id[81], result[65], type[129], priority[3], reason[257];
+        Str body; /* canonical JSON */
         unsigned n_claims;
-        char claims[IMMUNE_CLAIMS_MAX][160]; /* "name=i:12" */
-        Str body;                            /* canonical JSON */
+        /* "name=i:12". Last, and what is past n_claims is not set: most of the size, and most commands have none. */
+        char claims[IMMUNE_CLAIMS_MAX][160];
 } ImmuneCmd;
 /* The oldest command, valid until the next call on the core; NULL: none left. */
 const ImmuneCmd *immune_next(ImmuneCore *c);
