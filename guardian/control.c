@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 enum {
-        LOG_BURST = 100, /* lines about clients in LOG_LIMIT_US */
         STRANGERS_MAX = 32, /* clients of no role or observers: they never take the operators' places */
         OPEN_MAX = 32,      /* unanswered requests of one client */
         BACKLOG_MAX = 1024 * 1024,        /* unsent bytes past which a client's requests wait */
@@ -188,7 +187,7 @@ static void on_msg(Conn *conn, Msg *m, void *user) {
                 char text[64];
                 uint64_t held;
                 snprintf(text, sizeof(text), "%s is not taken here", msg_type_name(m->type));
-                if (log_limit_burst(&c->limit, LOG_BURST, &held))
+                if (log_limit_burst(&c->limit, CONTROL_LOG_BURST, &held))
                         log_warning("control client refused", LOG_STR("peer", k->peer.actor), LOG_STR("reason", text),
                                 LOG_HELD(held));
                 client_drop(k);
@@ -209,7 +208,7 @@ static void on_end(Conn *conn, int error, const char *reason, void *user) {
         Client *k = user;
         (void)conn;
         uint64_t held;
-        if (error < 0 && log_limit_burst(&k->control->limit, LOG_BURST, &held))
+        if (error < 0 && log_limit_burst(&k->control->limit, CONTROL_LOG_BURST, &held))
                 log_warning("control connection ended", LOG_STR("peer", k->peer.actor),
                         LOG_STR("reason", reason), LOG_HELD(held));
         client_drop(k);
@@ -257,7 +256,7 @@ static void accept_one(Control *c, int fd) {
                 r = conn_new(c->loop, sock, name, &client_ops, k, &k->conn);
         uint64_t held;
         if (r < 0) {
-                if (log_limit_burst(&c->limit, LOG_BURST, &held))
+                if (log_limit_burst(&c->limit, CONTROL_LOG_BURST, &held))
                         log_warning("control client refused", LOG_STR("peer", name), LOG_ERRNO(r), LOG_HELD(held));
                 free(k);
                 return;
@@ -267,7 +266,7 @@ static void accept_one(Control *c, int fd) {
         c->n_clients++;
         if (room)
                 return;
-        if (log_limit_burst(&c->limit, LOG_BURST, &held))
+        if (log_limit_burst(&c->limit, CONTROL_LOG_BURST, &held))
                 log_warning("control client refused", LOG_STR("peer", name), LOG_STR("reason", "every place is in use"),
                         LOG_HELD(held));
         send_result(

@@ -14,6 +14,8 @@
 
 enum { CONTROL_CLIENTS_MAX = 64 };
 
+enum { CONTROL_LOG_BURST = 100 }; /* lines about clients, of one kind, in LOG_LIMIT_US */
+
 typedef struct Control Control;
 typedef struct ControlOps {
         /* A CALL. Answer now or later with control_result(). */

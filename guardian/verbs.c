@@ -69,19 +69,7 @@ static const char *needs_role(const Call *c, Role role, char *out, size_t cap) {
 void verb_switch(const Call *c, const char *verb, Code code) {
         char text[96];
         const EnforceVerb *v = enforce_verb(str_of(verb));
-        const char *why = code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "";
-        if (code == CODE_FAILED && strcmp(verb, "break_glass") == 0)
-                why = "it could not be put on record first: is the state directory writable?";
-        if (code == CODE_INVALID && strcmp(verb, "break_glass") == 0)
-                why = "it takes a reason and a time limit of at most 60min";
-        if (code == CODE_BUSY && strcmp(verb, "break_glass") == 0)
-                why = "another one is being put on record";
-        verb_code(c, code, why);
-}
-
-void verb_glass_result(Manager *m, uint64_t client, uint64_t req, Code code) {
-        Call c = {.m = m, .client = client, .req = req};
-        verb_switch(&c, "break_glass", code);
+        verb_code(c, code, code == CODE_DENIED_BY_ROLE && v ? needs_role(c, v->role, text, sizeof(text)) : "");
 }
 
 static void propose(const Call *c, Str action, Str target) {
@@ -217,6 +205,19 @@ static void verb_shutdown(const Call *c) {
         verb_code(c, CODE_OK, "");
 }
 
+static void glass_answer(const Call *c, Code code) {
+        verb_code(c, code,
+                code == CODE_FAILED    ? "it could not be put on record first: is the state directory writable?"
+                : code == CODE_INVALID ? "it takes a reason and a time limit of at most 60min"
+                : code == CODE_BUSY    ? "another one is being put on record"
+                                       : "");
+}
+
+/* Who asked may be gone: there is no peer any more. */
+void verb_glass_result(Manager *m, uint64_t client, uint64_t req, Code code) {
+        glass_answer(&(Call){.m = m, .client = client, .req = req}, code);
+}
+
 static void verb_break_glass(const Call *c) {
         char text[32];
         uint64_t ttl = 0;
@@ -238,7 +239,10 @@ static void verb_break_glass(const Call *c) {
                 return;
         }
         govern_forget(c->m, id);
-        verb_switch(c, "break_glass", code);
+        if (code == CODE_DENIED_BY_ROLE)
+                verb_switch(c, "break_glass", code);
+        else
+                glass_answer(c, code);
 }
 
 /* ---- streams and waiting */
@@ -389,7 +393,7 @@ static void on_call(Control *control, uint64_t client, const Peer *peer, const M
                 verb_result(&c, 64, "invalid", "Guardian has no such verb", (Str){NULL, 0});
         } else if (peer->role < v->role) {
                 uint64_t held;
-                if (log_limit_burst(&m->refused_limit, 100, &held))
+                if (log_limit_burst(&m->refused_limit, CONTROL_LOG_BURST, &held))
                         log_warning("refused for its role", LOG_STR("actor", peer->actor), LOG_STR("verb", v->name),
                                 LOG_STR("role", role_to_string((int)peer->role)), LOG_HELD(held));
                 char text[96];
