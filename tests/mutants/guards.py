@@ -40,8 +40,8 @@ guard("evidence-descriptors", EVIDENCE, "c->ok = f->n_leaked == 0;", "c->ok = tr
 guard("killed-group-is-entered", "supervisor/group.c", "                        g->killed = true;\n", "", "supervisor-group")
 guard("killed-group-of-a-unit", "guardian/unit-spawn.c", "s->plan.cgroup_move = u->group.killed;",
       "s->plan.cgroup_move = false;", "e2e-units")
-guard("finished-here", "guardian/worker.c", "if (worker_withdraw(j)) {\n                j->run(j);", "if (worker_withdraw(j)) {",
-      "guardian-worker")
+guard("finished-here", "guardian/worker.c", "&& worker_withdraw(j)) {\n                j->run(j);", "&& worker_withdraw(j)) {",
+      "guardian-starved")
 guard("table-grows-without-memory", "guardian/reserve.c", "return q ? q : from_reserve(p, n);", "return q;", "guardian-reserve")
 guard("evidence-ids", EVIDENCE,
       "c->ok = found[0] == planned && found[1] == planned && found[2] == planned && found[3] == planned;", "c->ok = true;",
@@ -150,7 +150,7 @@ guard("break-glass-ttl-on-record", "guardian/enforce/switches.c",
       "snprintf(p.r.args[p.r.n_args++], sizeof(p.r.args[0]), \"ttl=%\" PRIu64 \"us\", ttl_us);", "", "enforce-ask")
 guard("spool-checksum", "guardian/spool.c", "if ((size_t)(rest - line) != 16 || memcmp(sum, line, 16) != 0)",
       "if ((size_t)(rest - line) != 16)", "guardian-spool")
-guard("spool-all-durable", "guardian/spool.c", "s->error < 0 ? s->error : s->unwritten;", "s->error;", "guardian-spool")
+guard("spool-all-durable", "guardian/spool.c", "s->error < 0 ? s->error : s->unwritten;", "s->error;", "guardian-starved")
 guard("spool-bound", "guardian/spool.c", "if (s->bytes + size > SPOOL_MAX_BYTES)", "if (false)", "guardian-spool")
 
 # ---- preparing a start (guardian/prepare.c, unit-prepare.c, worker.c)

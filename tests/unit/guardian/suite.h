@@ -5,15 +5,6 @@
 #include <check.h>
 #include <string.h>
 
-/* The sanitizer's allocator doesn't fail. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED
-#endif
-
 #define SUITE_MAIN(name, ...)                                                                                \
         int main(void) {                                                                                     \
                 const TTest *const tests[] = {__VA_ARGS__};                                                  \

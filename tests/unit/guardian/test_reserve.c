@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/reserve.h"
+#include "tests/unit/guardian/starve.h"
 #include "tests/unit/guardian/suite.h"
 #include <stdlib.h>
-#include <sys/resource.h>
 
 START_TEST(test_the_heap_comes_first) {
         char *p = reserve_realloc(NULL, 100);
@@ -17,18 +17,6 @@ END_TEST
 #ifdef SANITIZED
 SUITE_MAIN("reserve", test_the_heap_comes_first)
 #else
-/* More than there may be: realloc() fails as it does without memory. */
-static struct rlimit before;
-
-static void starve(void) {
-        ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
-        ck_assert_int_eq(setrlimit(RLIMIT_AS, &(struct rlimit){1 << 20, before.rlim_max}), 0);
-}
-
-static void feed(void) {
-        ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
-}
-
 START_TEST(test_grows_without_memory_and_back) {
         char *p = reserve_realloc(NULL, 200000), *other;
         memset(p, 7, 200000);

@@ -2,7 +2,6 @@
 #include "guardian/spool.h"
 #include "common/cleanup.h"
 #include "tests/unit/guardian/world.h"
-#include <sys/resource.h>
 
 static Workers *workers;
 static Spool *spool;
@@ -226,31 +225,6 @@ START_TEST(an_error_is_told_and_tried_again) {
 }
 END_TEST
 
-#ifndef SANITIZED
-/* The second record waits for the first one's job, and there is no memory for its line then. */
-START_TEST(without_memory_it_is_not_stored) {
-        static char body[600 * 1024];
-        struct rlimit before;
-        memset(body, 'x', sizeof(body) - 1);
-        told = 0;
-        ck_assert_int_eq(add(1), 0);
-        SpoolRecord big = record(2, body);
-        ck_assert_int_eq(spool_add(spool, &big), 0);
-        ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
-        ck_assert_int_eq(setrlimit(RLIMIT_AS, &(struct rlimit){1 << 20, before.rlim_max}), 0);
-        WAIT_FOR(spool_first(spool)->stored);
-        ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
-        WAIT_FOR(told > 0);
-        ck_assert_int_eq(told_error, -ENOMEM);
-        ck_assert(!spool_next(spool, spool_first(spool))->stored);
-        stored(3); /* and goes with the next one */
-        reopen();
-        HOLDS(1, 2, 3);
-        ck_assert_uint_eq(spool_dropped(spool), 0);
-}
-END_TEST
-#endif
-
 START_TEST(many_at_once_are_one_or_two_writes) {
         told = 0;
         for (unsigned i = 1; i <= 100; i++)
@@ -282,10 +256,6 @@ int main(void) {
         const TTest *const tests[] = {what_was_stored_comes_back, a_torn_line_swallows_nothing,
                 a_changed_byte_is_noticed, imported_by_id_and_emptied, a_full_one_refuses_and_says_so,
                 an_error_is_told_and_tried_again, many_at_once_are_one_or_two_writes,
-                what_is_no_spool_is_refused,
-#ifndef SANITIZED
-                without_memory_it_is_not_stored,
-#endif
-        };
+                what_is_no_spool_is_refused};
         return run_suite("spool", setup, teardown, tests, sizeof(tests) / sizeof(*tests));
 }
