@@ -267,7 +267,7 @@ guard("gate-who-asks", GATE_SHELL, "(person && l->role < ROLE_OBSERVER) || (!per
 guard("gate-chunks-do-not-ask", GATE_SHELL, "(person && l->role < ROLE_OBSERVER) || (!person && !control)",
       "person && l->role < ROLE_OBSERVER", "governance-program")
 guard("gate-reload-is-guardians", GATE_SHELL, "if (control && str_eq(verb, \"reload\"))", "if (str_eq(verb, \"reload\"))", "governance-program")
-guard("gate-reload-needs-the-past", GATE_SHELL, "if (!g->started || load(g->chunk, &policy) < 0) {", "if (load(g->chunk, &policy) < 0) {",
+guard("gate-reload-needs-the-past", GATE_SHELL, "int rc = g->started ? load(g->chunk, &policy) : -EAGAIN;", "int rc = load(g->chunk, &policy);",
       "governance-program")
 guard("gate-old-news", GATE_SHELL, "g->queued++;\n        catch_up(g);", "g->queued++;\n        g->covered = g->queued;\n        catch_up(g);",
       "governance-program")
@@ -357,8 +357,8 @@ guard("validate-bad-json", VALIDATE, "snprintf(i->message, sizeof(i->message), \
 guard("validate-fail-fast", VALIDATE, "if (v->fail_fast[l]) {", "if (false) {", "validators-program")
 guard("validate-code-names-the-constitution", "chunks/validators/main.c", ": report->constitutional ? \"E.POLICY_VIOLATION\"",
       ": false ? \"E.POLICY_VIOLATION\"", "validators-program")
-guard("validate-no-rules", VALIDATE_LOAD, "e = -EINVAL;\n        } else if (e == 0) {\n                e = rules_load",
-      "e = 0;\n        } else if (e == 0) {\n                e = rules_load", "validators-program")
+guard("validate-no-rules", VALIDATE_LOAD, "e = -EINVAL;\n        } else if (e == 0) {\n                e = yaml_load",
+      "e = 0;\n        } else if (e == 0) {\n                e = yaml_load", "validators-program")
 guard("validate-no-schema", VALIDATE_LOAD, "name, t->type);\n                return -EINVAL;", "name, t->type);\n                *p = (Problems){0};\n                return 0;",
       "validators-program")
 guard("validate-id-once", VALIDATE_LOAD, "if (strcmp(v->rules[i].id, nodes.id) == 0) {", "if (false) {", "validators-program")
@@ -377,7 +377,7 @@ guard("kernel-messages", KERNEL, "if (msg->type != MSG_PUBLISH && msg->type != M
       "mesh-peers")
 guard("kernel-connections", KERNEL, "if (s->n_clients >= CLIENTS_MAX) {", "if (s->n_clients >= 999) {", "mesh-peers")
 guard("kernel-handlers", KERNEL, "c->n_handlers == CLIENT_HANDLERS_MAX ||", "c->n_handlers == 99 ||", "mesh-peers")
-guard("kernel-line", KERNEL, "kernel_cut(c, \"a line is over 256 KiB\");", ";", "mesh-peers")
+guard("kernel-line", KERNEL, "client_fault(c, \"a line of it is over 256 KiB\");", ";", "mesh-peers")
 guard("kernel-new-socket", KERNEL, "kernel_reap(m);\n                        socket_end(s);", "socket_end(s);", "mesh-peers")
 guard("mesh-who-judges", MESH_SHELL, "if (s->link && s->link->current && strcmp(s->link->unit, VALIDATORS) == 0)", "if (s->mesh)", "mesh-peers")
 guard("mesh-who-was-asked", MESH_SHELL, "v->stream != s || v->token != token)", "v->token != token)", "mesh-peers")
