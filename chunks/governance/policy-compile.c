@@ -369,47 +369,51 @@ static void extend_schema(Compiler *c, bool budgets) {
         c->schema.fields = c->fields;
 }
 
-/* Goes through the files in their order, reports the problems of all, returns the first error. */
-static int compile(Compiler *c) {
-        static const struct {
-                int file;
-                const YamlField *table;
-                size_t n;
-        } steps[] = {
-                {FILE_ACTIONS, actions_table, ELEMENTSOF(actions_table)},
-                {FILE_ROLES, roles_table, ELEMENTSOF(roles_table)},
-                {FILE_TRUST, gate_trust_table, ELEMENTSOF(gate_trust_table)},
-                {FILE_GOVERNANCE, budgets_table, ELEMENTSOF(budgets_table)},
-                {FILE_CONSTITUTION, constitution_table, ELEMENTSOF(constitution_table)},
-        };
-        int bad = 0, r = 0;
+#define READ(c, file, table) read_file(c, file, table, ELEMENTSOF(table))
+
+static int take_actions(Compiler *c) {
+        int r = READ(c, FILE_ACTIONS, actions_table);
+        c->bad_actions = r < 0;
         extend_schema(c, false);
-        for (size_t i = 0; i <= ELEMENTSOF(steps); i++) {
-                if (i < ELEMENTSOF(steps) && steps[i].file == FILE_CONSTITUTION) {
-                        extend_schema(c, true);
-                        r = rule_set_new(&c->schema, "action", &c->policy->rules_set);
-                        if (r < 0)
-                                return r;
-                }
-                r = i < ELEMENTSOF(steps) ? read_file(c, steps[i].file, steps[i].table, steps[i].n)
-                                          : read_governance_rules(c);
+        return r;
+}
+static int take_roles(Compiler *c) {
+        return READ(c, FILE_ROLES, roles_table);
+}
+static int take_trust(Compiler *c) {
+        const TrustPolicy *t = &c->policy->trust;
+        int r = READ(c, FILE_TRUST, gate_trust_table);
+        if (r < 0 || (0 <= t->floor && t->floor <= t->initial && t->initial <= t->ceiling && t->ceiling <= 1000))
+                return r;
+        problem_add(c->p, PROBLEM_ERROR, c->paths[FILE_TRUST], 0, 0, "out-of-range",
+                "0 <= floor <= initial <= ceiling <= 1000", "floor %lld, initial %lld, ceiling %lld do not fit together",
+                (long long)t->floor, (long long)t->initial, (long long)t->ceiling);
+        return -EINVAL;
+}
+static int take_budgets(Compiler *c) {
+        int r = READ(c, FILE_GOVERNANCE, budgets_table);
+        c->bad_budgets = r < 0;
+        return r;
+}
+static int begin_rules(Compiler *c) {
+        extend_schema(c, true);
+        return rule_set_new(&c->schema, "action", &c->policy->rules_set);
+}
+static int take_constitution(Compiler *c) {
+        return READ(c, FILE_CONSTITUTION, constitution_table);
+}
+
+/* Goes through the files in their order, reports the problems of all, returns the last error. */
+static int compile(Compiler *c) {
+        static int (*const steps[])(Compiler *) = {take_actions, take_roles, take_trust, take_budgets,
+                begin_rules, take_constitution, read_governance_rules};
+        int bad = 0;
+        for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+                int r = steps[i](c);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
                         bad = r;
-                if (i == 0) {
-                        c->bad_actions = r < 0;
-                        extend_schema(c, false);
-                }
-                c->bad_budgets |= r < 0 && i < ELEMENTSOF(steps) && steps[i].file == FILE_GOVERNANCE;
-        }
-        const TrustPolicy *t = &c->policy->trust;
-        if (t->floor > t->initial || t->initial > t->ceiling || t->floor < 0 || t->ceiling > 1000) {
-                problem_add(c->p, PROBLEM_ERROR, c->paths[FILE_TRUST], 0, 0, "out-of-range",
-                        "0 <= floor <= initial <= ceiling <= 1000",
-                        "floor %lld, initial %lld, ceiling %lld do not fit together", (long long)t->floor,
-                        (long long)t->initial, (long long)t->ceiling);
-                bad = -EINVAL;
         }
         return bad < 0 ? bad : rule_set_seal(c->policy->rules_set);
 }
