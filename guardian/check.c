@@ -2,6 +2,18 @@
 #include "guardian/check.h"
 #include "guardian/policy-files.h"
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *nearest_in(const UnitSet *s, const char *name) {
+        const char **names = calloc(s->n ? s->n : 1, sizeof(char *)), *near = NULL;
+        for (unsigned i = 0; names && i < s->n; i++)
+                names[i] = s->units[i]->name;
+        if (names)
+                near = nearest_name(name, names, s->n);
+        free(names);
+        return near;
+}
 
 int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) {
         const char *dirs[OPTIONS_DIRS_MAX];
@@ -27,9 +39,14 @@ int check_all(const Options *o, Problems *problems, UnitSet **set, Plan **plan) 
         int r = unit_set_load(&load, &s, problems);
         if (r < 0)
                 return r;
-        if (o->exit_code_from && !unit_set_find(s, o->exit_code_from))
+        if (o->exit_code_from && !unit_set_find(s, o->exit_code_from)) {
+                const char *near = nearest_in(s, o->exit_code_from);
+                char hint[200];
+                snprintf(hint, sizeof(hint), "did you mean '%s'?", near ? near : "");
                 problem_add(problems, PROBLEM_ERROR, "--exit-code-from", 0, 0, "unknown-unit",
-                        "see guardianctl status", "unknown unit '%s'", o->exit_code_from);
+                        near ? hint : "units are NAME.chunk in the unit directories", "unknown unit '%s'",
+                        o->exit_code_from);
+        }
         r = policy_files_check(o, problems);
         if (s->n == 0)
                 problem_add(problems, PROBLEM_ERROR, o->core_dir, 0, 0, "empty-set",

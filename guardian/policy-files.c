@@ -44,7 +44,9 @@ static int check_directory(const char *dir, bool given, Problems *problems) {
                         return -e;
                 if (given || e != ENOENT)
                         problem_add(problems, PROBLEM_ERROR, dir, 0, 0, "policy-directory",
-                                e == ENOENT ? "--policies DIR names a directory of policies" : NULL,
+                                e == ENOENT             ? "--policies DIR names a directory of policies"
+                                : e == EACCES && !given ? "is HOME or XDG_CONFIG_HOME another user's?"
+                                                        : NULL,
                                 "cannot read the policy directory: %s", strerror(e));
                 return 0;
         }

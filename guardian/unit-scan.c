@@ -136,7 +136,9 @@ static int scan_directory(const UnitLoad *load, const char *dir, bool core, Scan
                         named = named || strcmp(load->must_exist[i], dir) == 0;
                 if (named || r != -ENOENT)
                         problem_add(p, PROBLEM_ERROR, dir, 0, 0, "unit-directory",
-                                core ? "is Guardian installed whole? --no-core goes without" : NULL,
+                                core ? "is Guardian installed whole? --no-core goes without"
+                                : r == -EACCES && !named ? "is HOME or XDG_CONFIG_HOME another user's?"
+                                                         : NULL,
                                 "cannot read the unit directory: %s", strerror(-r));
                 return 0;
         }
