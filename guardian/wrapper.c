@@ -239,8 +239,12 @@ static int start_command(Wrapper *w) {
                 return 0;
         }
         status = r.stage == LAUNCH_STAGE_EXEC ? launch_exit_status(&r) : WRAPPER_INTERNAL;
-        log_error(status == 127 ? "command not found" : "command cannot be started", LOG_STR("command", name),
-                LOG_STR("stage", launch_stage_name(r.stage)), LOG_ERRNO(e));
+        if (e == -ENOENT && r.stage == LAUNCH_STAGE_PREPARE) /* the only file that is opened there */
+                log_error("command cannot be started", LOG_STR("command", name), LOG_STR("file", "/dev/null"),
+                        LOG_ERRNO(e), LOG_STR("hint", "mount /dev, as container engines do"));
+        else
+                log_error(status == 127 ? "command not found" : "command cannot be started",
+                        LOG_STR("command", name), LOG_STR("stage", launch_stage_name(r.stage)), LOG_ERRNO(e));
         return status;
 }
 
