@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `guardianctl ledger ..` */
 #include "common/cleanup.h"
+#include "common/error.h"
 #include "common/vocab.h"
 #include "guardian/ctl/args.h"
 #include "guardian/ctl/offline.h"
@@ -30,6 +31,16 @@ static int count_option(Ctl *c, const char *name, const char *text, uint64_t *n)
         return CTL_OK;
 }
 
+static int no_kind(const Ctl *c, const char *kind) {
+        const char *names[_RECORD_MAX];
+        char hint[300];
+        size_t n = 0;
+        for (int i = RECORD_NONE + 1; i < (int)_RECORD_MAX; i++)
+                names[n++] = record_kind_to_string(i);
+        return ctl_fail(c, CTL_USAGE, "there is no kind of record '%s'; %s", kind,
+                names_hint(kind, names, n, hint, sizeof(hint)));
+}
+
 static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
         const char *kinds[16], *since = NULL, *until = NULL, *limit = NULL, *count = NULL, *request = NULL;
         int n_kinds = 0, n;
@@ -47,7 +58,7 @@ static int ledger_query(Ctl *c, int argc, char **argv, bool tail) {
         for (int i = 0; i < n_kinds && r == CTL_OK; i++) {
                 int k = record_kind_from_string(str_of(kinds[i]));
                 if (k < 0)
-                        r = ctl_fail(c, CTL_USAGE, "there is no kind of record '%s'", kinds[i]);
+                        r = no_kind(c, kinds[i]);
                 else
                         q.kinds |= 1u << k;
         }

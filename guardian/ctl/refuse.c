@@ -23,7 +23,7 @@ static const struct {
                 "log"},
         {CODE_DENIED_BY_RULE, "a rule denies it", NULL},
         {CODE_DENIED_BY_ROLE, "your role may not do this",
-                "/etc/guardian/policies/roles.yaml says who has which role"},
+                "roles.yaml among Guardian's policies says who has which role, see guardianctl(1)"},
         {CODE_DEFAULT_DENY, "no rule allows it", NULL},
         {CODE_APPROVAL_MISMATCH, "the approval is for another request", "ask again: guardianctl propose"},
         {CODE_APPROVAL_USED, "the approval was used already", "ask again: guardianctl propose"},

@@ -212,7 +212,9 @@ int verb_why(Ctl *c, int argc, char **argv) {
                         return CTL_OK;
                 }
                 if (r == CTL_DENIED)
-                        return ctl_fail(c, r, "why: denied_by_role: your role may not read this");
+                        return ctl_fail(c, r,
+                                "why: denied_by_role: your role may not read this; it takes observer "
+                                "(roles.yaml)");
                 if (r == CTL_UNREACHABLE && !c->state_given)
                         return r;
         }
