@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import socket
+import sys
 import time
 import unittest
 
@@ -543,5 +544,17 @@ class open_guardian:
         return self.g.__exit__(*exc)
 
 
+def known(name):
+    """Whether it is a class of this file or CLASS.TEST."""
+    cls, _, test = name.partition(".")
+    row = globals().get(cls)
+    return isinstance(row, type) and issubclass(row, unittest.TestCase) and row is not Row and (not test or hasattr(row, test))
+
+
 if __name__ == "__main__":
+    options = any(a.startswith("-") for a in sys.argv[1:])  # of unittest, which may have values
+    wrong = [] if options else [a for a in sys.argv[1:] if not known(a)]
+    if wrong:
+        rows = [n for n, c in globals().items() if isinstance(c, type) and issubclass(c, Row) and c is not Row]
+        sys.exit("faults: there is no %s; there are: %s, each also with .TEST" % (wrong[0], ", ".join(rows)))
     main()
