@@ -19,7 +19,7 @@
 /* How long what is left of an ordered stop may take after TERM before it gets KILL. */
 static const uint64_t LEFTOVER_GRACE_US = 5000000;
 
-enum { LOCK_PAUSE_MS = 100, LOCK_TRIES = 50, SETTLE_MS = 3000 };
+enum { LOCK_PAUSE_MS = 100, LOCK_TRIES = 50, SETTLE_MS = 3000, SAME_STOP_US = 200000 };
 
 EnforceNow manager_now(void) {
         return (EnforceNow){clock_boot_us(), clock_wall_ns()};
@@ -290,7 +290,12 @@ void manager_stop(Manager *m, int exit_status, const char *why) {
                 m->exit_status = exit_status;
                 m->exit_status_set = true;
         }
-        if (m->stop_signals++ > 0) {
+        uint64_t now = clock_boot_us();
+        /* timeout(1) and terminals signal the process and its group: that is one wish to stop */
+        if (m->stopping && now - m->stop_asked_us < SAME_STOP_US)
+                return;
+        m->stop_asked_us = now;
+        if (m->stopping) {
                 log_notice("stop asked for again: killing what is left", LOG_STR("reason", why));
                 kill_everything(m);
                 return;
@@ -298,7 +303,7 @@ void manager_stop(Manager *m, int exit_status, const char *why) {
         m->stopping = true;
         log_notice("stopping", LOG_STR("reason", why));
         lifecycle_boot(m, "stopping", why);
-        boot_stop(&m->boot, clock_boot_us());
+        boot_stop(&m->boot, now);
         manager_pump(m);
 }
 

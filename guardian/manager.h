@@ -171,7 +171,7 @@ struct Manager {
         bool shutdown_asked; /* by a person: carried out at the end of this turn, after the answer */
         int shutdown_status;
         char shutdown_why[256];
-        unsigned stop_signals;
+        uint64_t stop_asked_us; /* boot time of the last wish to stop */
         int exit_status;
         bool exit_status_set;
         uint64_t begin_us, boot_us;
