@@ -230,12 +230,7 @@ static int look_at_program(Run *s) {
         int r = find_program(s);
         if (r < 0 || !s->q->main)
                 return r;
-        if (s->q->config->type == SERVICE_CHUNK)
-                return check_chunk(s);
-        if (s->q->config->profile == PROFILE_AUTO &&
-                launch_exe_stat(s->p->path, &s->p->exe.dev, &s->p->exe.ino) < 0)
-                s->p->exe.ino = 0;
-        return 0;
+        return s->q->config->type == SERVICE_CHUNK ? check_chunk(s) : 0;
 }
 
 static int environment_files(Run *s) {

@@ -528,16 +528,6 @@ int launch_find(const char *name, const char *search, char *out, size_t cap) {
         }
 }
 
-int launch_exe_stat(const char *path, dev_t *dev, ino_t *ino) {
-        struct stat st;
-
-        if (stat(path, &st) < 0)
-                return -errno;
-        *dev = st.st_dev;
-        *ino = st.st_ino;
-        return 0;
-}
-
 int launch_exe_open(const char *path, LaunchExe *ret) {
         auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         struct stat st;

@@ -141,6 +141,4 @@ typedef struct LaunchExe {
         ino_t ino;
 } LaunchExe;
 int launch_exe_open(const char *path, LaunchExe *ret); /* -EACCES unless a regular file with an x bit */
-/* Identity without keeping it open. */
-int launch_exe_stat(const char *path, dev_t *dev, ino_t *ino);
 void launch_exe_close(LaunchExe *e);

@@ -132,9 +132,37 @@ class Boot(unittest.TestCase):
             g.wait_log("stubborn: ignoring")
             g.signal(signal.SIGTERM)
             g.wait_log("stopping reason=")
-            g.signal(signal.SIGTERM)
+            self.ask_again(g)
             self.assertEqual(g.wait(), 0)
             self.assertRegex(g.log, "unit ended unit=stubborn by=signal status=9")
+
+    def ask_again(self, g):
+        """Two that come together are one wish: this one has to be later than that."""
+        g.until("it kills what is left", lambda: "stop asked for again" in g.log or g.signal(signal.SIGTERM))
+
+    def test_signals_that_come_together_are_one(self):
+        """As timeout(1) sends them, and a terminal: the stop stays an ordered one."""
+        text = "/bin/sh -c 'trap \"\" TERM; echo ignoring; while [ ! -e @DIR@/go ]; do sleep 0.05; done'"
+        with Guardian({"slow.chunk": service(text, service={"TimeoutStopSec": "1h"})}) as g:
+            g.wait_boot()
+            g.wait_log("slow: ignoring")
+            g.signal(signal.SIGTERM)
+            g.signal(signal.SIGINT)
+            g.wait_log("stopping reason=")
+            self.assertIn("Guardian is stopping", g.ctl("restart", "slow", code=1).err)  # both have been seen
+            open(os.path.join(g.dir, "go"), "w").close()
+            self.assertEqual(g.wait(), 0)
+            self.assertNotIn("stop asked for again", g.log)
+            self.assertIn("unit ended unit=slow with=status status=0", g.log)
+
+    def test_a_program_may_run_another(self):
+        """With Profile=auto too: what is read back is what stays."""
+        for command in ("/bin/sh -c 'exec sleep 1000'", "/usr/bin/env sleep 1000"):
+            with Guardian({"x.chunk": service(command).replace("[Service]", "[Sandbox]\nProfile=auto\n[Service]")}) as g:
+                g.wait_boot()
+                x = g.unit("x")
+                self.assertEqual((x["verdict"], x["sandbox"]["verified"], x["issues"]), ("passed", True, []))
+                self.assertNotIn("Exe", [c["key"] for c in x["sandbox"]["checks"]])
 
     def test_second_signal_ends_those_whose_turn_has_not_come(self):
         """They are not restarted, to be asked again for an hour."""
@@ -147,7 +175,7 @@ class Boot(unittest.TestCase):
                 g.wait_log(name + ": ignoring")
             g.signal(signal.SIGTERM)
             g.wait_log("stopping reason=")
-            g.signal(signal.SIGTERM)
+            self.ask_again(g)
             self.assertEqual(g.wait(), 0)
             self.assertEqual(g.log.count(": ignoring"), 2)
 
