@@ -99,6 +99,7 @@ int code_exit_status(Code c) {
         case CODE_PINNED:
         case CODE_BUSY:
         case CODE_UNSUPPORTED:
+        case CODE_UNRECORDED:
         case _CODE_MAX:
                 break;
         }

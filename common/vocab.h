@@ -57,7 +57,7 @@
         X(LEDGER_ROLLBACK, "ledger_rollback") X(ALREADY_VOTED, "already_voted")                              \
         X(APPROVAL_DENIED, "approval_denied") X(INVALID, "invalid") X(NEEDED_BY_OTHERS, "needed_by_others")  \
         X(PINNED, "pinned") X(LOCKDOWN, "lockdown") X(INTENT_REFUSED, "intent_refused") X(BUSY, "busy")      \
-        X(UNSUPPORTED, "unsupported")
+        X(UNSUPPORTED, "unsupported") X(UNRECORDED, "unrecorded")
 
 #define X_VERDICT(N, s) VERDICT_##N,
 #define X_OUTCOME(N, s) OUTCOME_##N,

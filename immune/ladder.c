@@ -250,6 +250,7 @@ static Refusal refusal(Code code) {
         case CODE_LEDGER_ROLLBACK:
                 return REFUSED_FOR_NOW;
         case CODE_STALE_TARGET:
+        case CODE_UNRECORDED:
                 return REFUSED_STALE;
         case CODE_OK:
         case CODE_GOVERNANCE_ABSENT:

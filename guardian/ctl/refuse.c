@@ -46,6 +46,8 @@ static const struct {
         {CODE_PINNED, "the unit is pinned", NULL},
         {CODE_TARGET_BUSY, "another action on this unit is under way",
                 "guardianctl approvals; guardianctl status UNIT"},
+        {CODE_UNRECORDED, "it was let through, and the ledger has no record of the outcome yet",
+                "guardianctl status UNIT shows what became of it"},
         {CODE_TIMEOUT, "it was not done in time", "guardianctl why UNIT; guardianctl logs UNIT"},
         {CODE_FAILED, "it failed", "guardianctl why UNIT; guardianctl logs UNIT"},
         {CODE_BUSY, "too much is waiting already", "try again in a moment"},

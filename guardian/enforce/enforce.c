@@ -321,7 +321,7 @@ static void tick_proposal(Enforce *e, Proposal *p, EnforceNow now) {
         else if (p->stage == STAGE_INTENT && now.boot_us >= p->use_by_us)
                 flow_answer(e, p, false, CODE_LEDGER_UNAVAILABLE, "the intent is not on record in time");
         else if (p->stage == STAGE_RECORD && now.boot_us >= p->answer_by_us)
-                flow_answer(e, p, false, CODE_LEDGER_UNAVAILABLE, "the outcome is not on record yet");
+                flow_answer(e, p, false, CODE_UNRECORDED, "the outcome is not on record yet");
 }
 
 void enforce_tick(Enforce *e, EnforceNow now) {

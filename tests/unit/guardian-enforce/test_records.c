@@ -76,7 +76,7 @@ START_TEST(test_answer_without_the_record) {
         enforce_act_result(w->e, w->acts[0].request_id, OUTCOME_OK, NULL, w->now);
         world_pass(w, ENFORCE_USE_BY_US);
         ck_assert_uint_eq(last_reply(w)->waiter, waiter);
-        ck_assert_int_eq(last_reply(w)->code, CODE_LEDGER_UNAVAILABLE);
+        ck_assert_int_eq(last_reply(w)->code, CODE_UNRECORDED);
         ck_assert(last_reply(w)->has_outcome && last_reply(w)->outcome == OUTCOME_OK);
         unsigned n = w->n_replies;
         enforce_ledger_attached(w->e, w->now);
