@@ -517,6 +517,18 @@ START_TEST(pid1_helpers) {
         headroom_end();
         close(kept);
         ck_assert_int_eq(fcntl(1, F_DUPFD, (int)l.rlim_cur), -1);
+        /* a limit that somebody sets meanwhile stays, also the one that we had before */
+        struct rlimit given = {l.rlim_cur - 10, l.rlim_max}, now;
+        headroom_begin();
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &given), 0);
+        headroom_end();
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &now), 0);
+        ck_assert_uint_eq(now.rlim_cur, given.rlim_cur);
+        headroom_begin();
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &l), 0);
+        headroom_end();
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &now), 0);
+        ck_assert_uint_eq(now.rlim_cur, l.rlim_cur);
         ck_assert_uint_gt(pid1_descriptors_needed(100, 10), pid1_descriptors_needed(10, 10));
         close(0);
         close(2);
