@@ -5,7 +5,7 @@ import re
 import sys
 import unittest
 
-from harness import Guardian, main, service
+from harness import STAGE, Guardian, main, service
 
 SAYS = '/bin/sh -c "echo out; echo err >&2; exec sleep 1000"'
 # tells what it was given, then beats once, then says by itself that it hangs
@@ -16,9 +16,7 @@ s.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1))
 print("usec=" + os.environ["WATCHDOG_USEC"], flush=True)
 s.send(b"STATUS=well\\nWATCHDOG=1\\nREADY=1")
 sys.stdin.close()
-while not os.path.exists(sys.argv[1]):
-    time.sleep(0.01)
-os.unlink(sys.argv[1])
+open(sys.argv[1]).close()  # a FIFO: until somebody writes to it
 s.send(b"WATCHDOG=trigger")
 while True:
     time.sleep(1000)
@@ -99,6 +97,8 @@ class Watchdog(unittest.TestCase):
         g = Guardian({"dog.chunk": dog}, core=False)
         with open(os.path.join(g.dir, "dog.py"), "w") as f:
             f.write(DOG)
+        os.mkfifo(os.path.join(g.dir, "hang"))
+        os.chmod(os.path.join(g.dir, "hang"), 0o666)
         with g:
             g.wait_boot()
             g.wait_log("dog: usec=3600000000")
@@ -115,7 +115,7 @@ class Watchdog(unittest.TestCase):
                        service={"Type": "notify", "WatchdogSec": "50ms", "Restart": "always", "RestartSec": "1ms", "StartLimitBurst": "100000"})
         g = Guardian({"mute.chunk": mute}, core=False)
         with open(os.path.join(g.dir, "mute.py"), "w") as f:
-            f.write(DOG.replace("WATCHDOG=1\\n", "").replace("sys.argv[1]", "'/nonexistent'"))
+            f.write(DOG.replace("WATCHDOG=1\\n", "").replace("open(sys.argv[1]).close()", "time.sleep(1000)"))
         with g:
             g.wait_boot()
             g.wait_log("unit ended unit=mute")
@@ -134,14 +134,12 @@ with Mesh() as mesh:
         print("heard", e["source"], e["type"], e["payload"]["n"], flush=True)
 """
 MOUTH = """
-import os, sys, time
+import sys
 sys.path.insert(0, sys.argv[1])
 from mesh_client import Mesh
 n = 0
 while True:
-    while not os.path.exists(sys.argv[2]):
-        time.sleep(0.01)
-    os.unlink(sys.argv[2])
+    open(sys.argv[2]).close()  # a FIFO: until somebody writes to it
     n += 1
     with Mesh() as mesh:
         print("index", mesh.publish("job.done", {"n": n}), flush=True)
@@ -150,7 +148,7 @@ while True:
         except RuntimeError as e:
             print("refused", e, flush=True)
 """
-EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../units/examples")
+EXAMPLES = os.path.join(STAGE, "share/guardian/examples")
 
 
 class MeshSocket(unittest.TestCase):
@@ -164,6 +162,8 @@ class MeshSocket(unittest.TestCase):
         for name, text in (("ears", EARS), ("mouth", MOUTH)):
             with open(os.path.join(g.dir, name + ".py"), "w") as f:
                 f.write(text)
+        os.mkfifo(os.path.join(g.dir, "go"))
+        os.chmod(os.path.join(g.dir, "go"), 0o666)
         with g:
             g.wait_boot()
             g.wait_log("ears: subscribed")
