@@ -21,6 +21,8 @@ class Faults:
         with open(path, "r+b") as f:
             self.page = mmap.mmap(f.fileno(), SIZE)
         self.env = {"LD_PRELOAD": SHIM, "FAULTS": path, "FAULTS_PROGRAM": program}
+        if "ASAN_OPTIONS" in os.environ:  # else it does not start behind another library
+            self.env["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
 
     def drop_in(self):
         """Text of a drop-in that puts the shim under a unit: a core chunk's environment has nothing of ours."""

@@ -27,7 +27,7 @@ def usable():
 class Valgrind(unittest.TestCase):
     def guardian(self, units=None, **options):
         g = Guardian(units, **options)
-        g.prefix = ["valgrind", "--track-fds=yes", "--leak-check=full", "--error-exitcode=%d" % ERROR,
+        g.prefix = ["valgrind", "--vgdb=no", "--track-fds=yes", "--leak-check=full", "--error-exitcode=%d" % ERROR,
                     "--log-file=%s/valgrind.%%p" % g.dir]
         return g
 
